@@ -1,0 +1,1 @@
+"""Fastness: a strictly serializable, durable, typed metadata database."""

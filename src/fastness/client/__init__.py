@@ -1,0 +1,1 @@
+"""`open`, `Database`, `AsyncDatabase`: one API for every engine."""

@@ -1,0 +1,1 @@
+"""Ordered tuple keys, key intervals, timestamps and value codecs."""

@@ -1,0 +1,261 @@
+"""The one error taxonomy, the same on every engine and over every wire.
+
+Classes are cut by what the caller must do next::
+
+    FastnessError
+    |-- UsageError                 the call is wrong and will never work: change it
+    |   |-- InvalidKey, InvalidValue, InvalidInterval, InvalidTimestamp
+    |   |-- InvalidContinuation, InvalidEncoding, InvalidOption, InvalidUrl
+    |   |-- TransactionClosed      the transaction was committed, cancelled or failed before
+    |   |-- ForeignTransaction     it belongs to another database, thread rule or process
+    |   |-- DatabaseClosed         the database was closed, or inherited through a fork
+    |   |-- LimitExceeded          a key, value, transaction or queue beyond its limit
+    |   `-- SchemaError            a declaration, or stored data it would misread
+    |-- Retryable                  nothing was done: run the transaction again
+    |   |-- Conflict               something read is no longer true
+    |   |-- SnapshotTooOld         the read timestamp fell below the retained window
+    |   |-- Overloaded             a queue is full: back off first
+    |   `-- Fenced                 this leaseholder was deposed: ask for the range again
+    |-- DeadlineExceeded           the time given ran out before the work was done
+    |-- MaybeCommitted             the commit may or may not have happened: resolve it by its id
+    |-- RecordError                the data refuses what was asked of it
+    |   |-- RecordNotFound, RecordExists, UniqueViolation, VersionMismatch
+    `-- StoreError                 the durable home cannot serve
+        |-- StoreUnavailable       I/O failed: the store closed itself; reopen it
+        |-- DiskFull               no space: reads go on, writes are refused
+        |-- StoreReadOnly          opened for inspection, or the disk refuses writes
+        |-- DirectoryHeld          another process owns the directory
+        |-- ForeignStore           another program's directory, or another format version
+        `-- StoreDamaged           a checksum, an order or a record is wrong: restore a backup
+
+Every class carries a stable `code` (also the wire's), `retryable` and `maybe_committed`.
+A message shows the offending value and names the next step.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class FastnessError(Exception):
+    """Root of everything this package raises on purpose."""
+
+    code: ClassVar[str] = "internal"
+    retryable: ClassVar[bool] = False
+    maybe_committed: ClassVar[bool] = False
+
+
+class UsageError(FastnessError):
+    """The call is wrong; repeating it will never work."""
+
+    code = "usage"
+
+
+class InvalidKey(UsageError):
+    """A key that is not `bytes`, or a tuple element that cannot be packed."""
+
+    code = "invalid_key"
+
+
+class InvalidValue(UsageError):
+    """A value of the wrong type."""
+
+    code = "invalid_value"
+
+
+class InvalidInterval(UsageError):
+    """An interval whose begin lies after its end."""
+
+    code = "invalid_interval"
+
+
+class InvalidTimestamp(UsageError):
+    """A timestamp that was never issued, or a datetime without a time zone."""
+
+    code = "invalid_timestamp"
+
+
+class InvalidContinuation(UsageError):
+    """A continuation token that this scan did not give out."""
+
+    code = "invalid_continuation"
+
+
+class InvalidEncoding(UsageError):
+    """Bytes that are not what their decoder expects."""
+
+    code = "invalid_encoding"
+
+
+class InvalidOption(UsageError):
+    """An option, setting or argument outside what it may be."""
+
+    code = "invalid_option"
+
+
+class InvalidUrl(UsageError):
+    """A database URL that names no engine or no place."""
+
+    code = "invalid_url"
+
+
+class TransactionClosed(UsageError):
+    """The transaction was already committed, cancelled or failed."""
+
+    code = "transaction_closed"
+
+
+class ForeignTransaction(UsageError):
+    """A transaction used with a database it does not belong to."""
+
+    code = "foreign_transaction"
+
+
+class DatabaseClosed(UsageError):
+    """The database was closed, or this process inherited it through a fork."""
+
+    code = "database_closed"
+
+
+class LimitExceeded(UsageError):
+    """A key, value, transaction or wait beyond its limit in `limits.Limits`."""
+
+    code = "limit_exceeded"
+
+
+class SchemaError(UsageError):
+    """A typed declaration that is wrong, or that would misread stored data."""
+
+    code = "schema"
+
+
+class Retryable(FastnessError):
+    """Nothing was committed; running the transaction again may succeed."""
+
+    code = "retryable"
+    retryable = True
+
+
+class Conflict(Retryable):
+    """Something the transaction read was overwritten before it committed.
+
+    `key` is a conflicting key (or the begin of a conflicting interval), `winner` the
+    commit timestamp that overtook it, 0 where it is not known.
+    """
+
+    code = "conflict"
+
+    def __init__(self, message: str, *, key: bytes = b"", winner: int = 0) -> None:
+        super().__init__(message)
+        self.key = key
+        self.winner = winner
+
+
+class SnapshotTooOld(Retryable):
+    """The read timestamp lies below the retained window."""
+
+    code = "snapshot_too_old"
+
+
+class Overloaded(Retryable):
+    """A bounded queue is full; back off and try again."""
+
+    code = "overloaded"
+
+
+class Fenced(Retryable):
+    """A higher epoch of the range was opened: this holder writes no more."""
+
+    code = "fenced"
+
+
+class DeadlineExceeded(FastnessError):
+    """The time given to an operation ran out; nothing was committed."""
+
+    code = "deadline_exceeded"
+
+
+class MaybeCommitted(FastnessError):
+    """The commit was under way when its outcome became unknown.
+
+    `transaction_id` resolves it: `database.outcome(transaction_id)`.
+    """
+
+    code = "maybe_committed"
+    maybe_committed = True
+
+    def __init__(self, message: str, *, transaction_id: bytes = b"") -> None:
+        super().__init__(message)
+        self.transaction_id = transaction_id
+
+
+class RecordError(FastnessError):
+    """The stored records refuse what was asked."""
+
+    code = "record"
+
+
+class RecordNotFound(RecordError):
+    """No entity or association has this key."""
+
+    code = "record_not_found"
+
+
+class RecordExists(RecordError):
+    """An entity or association with this key is already there."""
+
+    code = "record_exists"
+
+
+class UniqueViolation(RecordError):
+    """A unique index already holds these values; the message names the entity in the way."""
+
+    code = "unique_violation"
+
+
+class VersionMismatch(RecordError):
+    """`if_version` named another version than the one stored."""
+
+    code = "version_mismatch"
+
+
+class StoreError(FastnessError):
+    """The durable home cannot serve."""
+
+    code = "store"
+
+
+class StoreUnavailable(StoreError):
+    """I/O failed; the store closed itself so that nothing undurable is ever shown."""
+
+    code = "store_unavailable"
+
+
+class DiskFull(StoreError):
+    """No space is left: reads go on, writes are refused until there is room."""
+
+    code = "disk_full"
+
+
+class StoreReadOnly(StoreError):
+    """The store was opened for inspection, or its disk refuses writes."""
+
+    code = "store_read_only"
+
+
+class DirectoryHeld(StoreError):
+    """Another process owns the directory; the message says which."""
+
+    code = "directory_held"
+
+
+class ForeignStore(StoreError):
+    """A directory of another program, another database or another format version."""
+
+    code = "foreign_store"
+
+
+class StoreDamaged(StoreError):
+    """Stored bytes fail a checksum, an order or a record check."""
+
+    code = "store_damaged"

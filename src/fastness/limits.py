@@ -1,0 +1,60 @@
+"""Every limit of the system in one place. Nothing is unbounded.
+
+`Limits()` is what production runs with. Tests shrink single fields with
+`dataclasses.replace` so that edges are hit with little data. Sizes are bytes, times are
+milliseconds (units come last in each name).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+from fastness.errors import InvalidOption
+
+KIB = 1024
+MIB = 1024 * KIB
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """Sizes, counts and times a database keeps to; all are positive integers."""
+
+    key_bytes: int = 8 * KIB
+    value_bytes: int = 1 * MIB
+    transaction_bytes: int = 10 * MIB
+    """Keys and values written, and keys of intervals read, of one transaction."""
+    transaction_keys: int = 200_000
+    """Keys read, plus keys written or matched by delete_range, of one transaction."""
+    page_entries: int = 1_000
+    """Entries a scan returns in one page unless told otherwise."""
+    page_entries_max: int = 100_000
+    retention_ms: int = 3_600_000
+    """How long overwritten versions stay readable."""
+    commits_queued: int = 10_000
+    """Commits waiting in one range; more are refused with `Overloaded`."""
+    batch_commits: int = 1_024
+    batch_bytes: int = 16 * MIB
+    recent_keys: int = 200_000
+    """Recently written keys a range remembers for validation; below them the store is asked."""
+    watches: int = 100_000
+    retry_ms: int = 30_000
+    """How long the library retries a transaction unless given a deadline."""
+    retries: int = 1_000
+    backoff_ms: int = 500
+    """The longest pause between two attempts."""
+    ceiling_ms: int = 5_000
+    """How far ahead of the clock the oracle's durable ceiling is raised."""
+    prune_step_keys: int = 2_000
+    """Versions removed in one background step."""
+    prune_pause_ms: int = 50
+    block_cache_bytes: int = 64 * MIB
+    write_buffer_bytes: int = 32 * MIB
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if not isinstance(value, int) or isinstance(value, bool) or value <= 0:
+                raise InvalidOption(
+                    f"limit {field.name}={value!r} is not a positive integer; leave it out to "
+                    f"get the default {field.default!r}"
+                )

@@ -1,0 +1,1 @@
+"""Typed entities and associations with transactional indexes."""

@@ -1,0 +1,1 @@
+"""The timestamp oracle; later the range map, leases and coordinators."""

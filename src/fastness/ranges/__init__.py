@@ -1,0 +1,1 @@
+"""The leaseholder's state machine: locks, validation, group commit. No I/O."""

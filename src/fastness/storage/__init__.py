@@ -1,0 +1,1 @@
+"""The Store contract and its engines: memory and RocksDB."""

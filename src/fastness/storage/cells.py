@@ -1,0 +1,79 @@
+"""The stored form of one version of a value.
+
+::
+
+    plain     header = commit timestamp, bit 63 clear   value...
+    expiring  header = commit timestamp, bit 63 set     expiry (8 bytes)   value...
+
+Header and expiry are 8 bytes, big-endian. A timestamp has 63 bits, so the top bit is free,
+and the form makes two hot checks one comparison of byte strings each:
+
+* `cell < bound(R)` holds exactly for a plain cell committed at or below R: the reader may
+  return `cell[8:]` at once. Everything else (newer, or expiring) takes the slower path.
+* `max(cells) < bound(R)` says the same of a whole page.
+"""
+
+from __future__ import annotations
+
+from struct import Struct
+
+from fastness.encoding.timestamps import TIMESTAMP_MAX
+
+HEADER_BYTES = 8
+EXPIRING = 1 << 63
+
+_pack = Struct(">Q").pack
+_unpack_from = Struct(">Q").unpack_from
+
+
+def header(timestamp: int) -> bytes:
+    """The 8-byte header of a plain cell committed at `timestamp`."""
+    return _pack(timestamp)
+
+
+def bound(timestamp: int) -> bytes:
+    """The least header above every plain cell that a reader at `timestamp` may see."""
+    return _pack(timestamp + 1)
+
+
+def plain(timestamp: int, value: bytes) -> bytes:
+    """The cell of `value` committed at `timestamp`."""
+    return _pack(timestamp) + value
+
+
+def expiring(timestamp: int, expires_at: int, value: bytes) -> bytes:
+    """The cell of `value` committed at `timestamp`, gone for readers at or above `expires_at`."""
+    return _pack(timestamp | EXPIRING) + _pack(expires_at) + value
+
+
+def timestamp_of(cell: bytes) -> int:
+    """The commit timestamp of a cell."""
+    head: int = _unpack_from(cell)[0]
+    return head & TIMESTAMP_MAX
+
+
+def expiry_of(cell: bytes) -> int:
+    """The timestamp from which the value is gone; 0 where it never expires."""
+    if cell[0] < 0x80:
+        return 0
+    expires_at: int = _unpack_from(cell, 8)[0]
+    return expires_at
+
+
+def value_of(cell: bytes) -> bytes:
+    """The value alone, whether or not it has expired."""
+    return cell[8:] if cell[0] < 0x80 else cell[16:]
+
+
+def value_at(cell: bytes | None, read_timestamp: int) -> bytes | None:
+    """What a reader at `read_timestamp` sees of a cell committed at or below it.
+
+    `None` for an absent or expired value: expired means the expiry is at or below the
+    read timestamp, so that every reader of one snapshot agrees.
+    """
+    if cell is None:
+        return None
+    if cell[0] < 0x80:
+        return cell[8:]
+    expires_at: int = _unpack_from(cell, 8)[0]
+    return cell[16:] if expires_at > read_timestamp else None

@@ -1,0 +1,214 @@
+"""What a store must do: the contract every implementation passes the conformance suite of.
+
+A store is the durable home of many ranges. It keeps every value in versions, and keeps the
+newest version of each key where one point lookup finds it::
+
+    newest    key                 -> cell                      the live, newest versions
+    history   key, ended          -> cell                      overwritten versions: each was
+                                                               the newest in [committed, ended)
+    log       commit timestamp    -> keys written              in commit order
+    state     name                -> bytes                     range rows and small marks
+
+An absence needs no row: a key is absent at T when neither its newest cell nor a history row
+covers T. `fastness.storage.cells` says how a cell looks.
+
+Calls are synchronous; reads may come from any thread at any time, also while another thread
+is inside `apply` or `sync`. `apply`, `open_range`, `record` and `prune` come from one thread
+at a time (the host's lock sees to that).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from fastness.encoding.intervals import KeyInterval
+from fastness.encoding.timestamps import Timestamp
+
+Item = tuple[bytes, bytes]
+"""A key and its cell."""
+
+
+@dataclass(slots=True)
+class CommittedWrites:
+    """The writes of one transaction at its commit timestamp.
+
+    `erased` intervals are applied first, then `writes` (`None` deletes). `expiries` names
+    the written keys whose value expires, and when.
+    """
+
+    timestamp: Timestamp
+    writes: dict[bytes, bytes | None]
+    erased: tuple[KeyInterval, ...] = ()
+    expiries: dict[bytes, Timestamp] | None = None
+
+
+@dataclass(slots=True)
+class Batch:
+    """One atomic write of one range: all of it becomes visible and durable, or none.
+
+    `number` is the previous batch's number of this range plus one; `commits` are in rising
+    order of their timestamps, each above everything the range applied before.
+    `marks` are entries of the state table written along.
+    """
+
+    range_id: int
+    epoch: int
+    number: int
+    commits: list[CommittedWrites]
+    marks: dict[str, bytes] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class RangeState:
+    """What a store knows of a range when it is opened."""
+
+    range_id: int
+    epoch: int
+    """The epoch just opened."""
+    batch_number: int
+    """The number of the last batch applied, 0 for none."""
+    applied: Timestamp
+    """The highest commit timestamp applied, 0 for none."""
+    prune_horizon: Timestamp
+    """Snapshots below it are no longer complete."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """The keys one transaction wrote, with the values it gave them (`None`: deleted)."""
+
+    timestamp: Timestamp
+    writes: tuple[tuple[bytes, bytes | None], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StoreSize:
+    """Sizes in bytes and estimated row counts."""
+
+    bytes_on_disk: int
+    newest_keys: int
+    history_versions: int
+    log_entries: int
+
+
+@dataclass(frozen=True, slots=True)
+class Damage:
+    """One thing `verify` found wrong: where, and what."""
+
+    place: str
+    what: str
+
+
+class Store(Protocol):
+    """The durable home of many ranges; see the module's page for the order of calls.
+
+    Errors: `StoreUnavailable` after any failed write or sync (the store has then closed
+    itself: nothing undurable is ever shown), `DiskFull`, `StoreReadOnly`, `StoreDamaged`
+    when stored bytes fail a check, `Fenced` for a batch under an old epoch.
+    """
+
+    newest: Callable[[bytes], bytes | None]
+    """The newest cell of a key, or `None`. The hot path: bound to the engine's own call."""
+
+    @property
+    def identity(self) -> str:
+        """The random id this store was created with (32 hexadecimal digits)."""
+        ...
+
+    @property
+    def applied(self) -> Timestamp:
+        """The highest commit timestamp ever applied, over all ranges."""
+        ...
+
+    def open_range(self, range_id: int, epoch: int) -> RangeState:
+        """Open a range at `epoch`, durably; `Fenced` unless it is above every earlier one.
+
+        From the moment this returns no batch of an older epoch can be applied.
+        """
+        ...
+
+    def range_epoch(self, range_id: int) -> int:
+        """The highest epoch opened for a range, 0 for none."""
+        ...
+
+    def get(self, key: bytes, at: Timestamp) -> bytes | None:
+        """The cell of the version newest at `at`, expired or not; `None` if absent then."""
+        ...
+
+    def get_many(self, keys: Sequence[bytes], at: Timestamp) -> list[bytes | None]:
+        """As `get` for each key, in the order asked."""
+        ...
+
+    def scan(
+        self, interval: KeyInterval, *, at: Timestamp, limit: int, reverse: bool = False
+    ) -> list[Item]:
+        """The first `limit` keys of the interval present at `at`, with their cells.
+
+        In key order, or against it. Complete: damage raises, it never shortens the list.
+        """
+        ...
+
+    def scan_newest(
+        self, interval: KeyInterval, *, limit: int, reverse: bool = False
+    ) -> list[Item]:
+        """As `scan` of the newest versions, from one consistent view of the store."""
+        ...
+
+    def apply(self, batch: Batch) -> None:
+        """Write a batch atomically; visible at once, durable after the next `sync`.
+
+        Every overwritten or deleted version moves to history, ended at the overwriting
+        commit's timestamp. Raises `Fenced` when the batch's epoch is not the one opened
+        last, and an invariant when its number or timestamps are out of order.
+        """
+        ...
+
+    def sync(self) -> None:
+        """Make every applied batch durable. Releases the interpreter lock while it waits."""
+        ...
+
+    def state(self, name: str) -> bytes | None:
+        """A mark written by a batch's `marks` or by `record`."""
+        ...
+
+    def record(self, marks: dict[str, bytes | None]) -> None:
+        """Write marks atomically and durably (`None` removes one)."""
+        ...
+
+    def changes(self, after: Timestamp, up_to: Timestamp, limit: int) -> list[Change]:
+        """The first `limit` commits in (after, up_to], in commit order.
+
+        Raises `SnapshotTooOld` when `after` lies below what pruning has kept.
+        """
+        ...
+
+    def prune(self, range_id: int, horizon: Timestamp, limit: int) -> int:
+        """Remove up to `limit` versions that ended at or below `horizon`; returns how many.
+
+        The horizon is durable before the first version is removed, and never sinks. 0 means
+        that nothing is left to remove at or below it.
+        """
+        ...
+
+    def prune_horizon(self, range_id: int) -> Timestamp:
+        """The highest horizon ever given to `prune` for this range."""
+        ...
+
+    def size(self) -> StoreSize:
+        """Sizes now; counts may be estimates."""
+        ...
+
+    def checkpoint(self, target: Path) -> None:
+        """A consistent, durable copy at `target`, which must not exist. Writers go on."""
+        ...
+
+    def verify(self, progress: Callable[[int], None] = lambda _done: None) -> list[Damage]:
+        """Read everything, check checksums, order and that versions of a key do not overlap."""
+        ...
+
+    def close(self) -> None:
+        """Sync, then release every resource. Idempotent."""
+        ...

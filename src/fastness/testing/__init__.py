@@ -1,0 +1,1 @@
+"""History checkers and test tools, shipped because users need them too."""

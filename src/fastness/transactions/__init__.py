@@ -1,0 +1,1 @@
+"""A client's transaction: snapshot reads, read and write sets, commit, retry."""
