@@ -78,7 +78,11 @@ class RangeState:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """The keys one transaction wrote, with the values it gave them (`None`: deleted)."""
+    """The keys one transaction changed, with the values it gave them (`None`: deleted).
+
+    In key order. Deleting what was absent changes nothing and is not listed; a transaction
+    that changed nothing has no `Change`.
+    """
 
     timestamp: Timestamp
     writes: tuple[tuple[bytes, bytes | None], ...]
@@ -181,14 +185,16 @@ class Store(Protocol):
     def changes(self, after: Timestamp, up_to: Timestamp, limit: int) -> list[Change]:
         """The first `limit` commits in (after, up_to], in commit order.
 
-        Raises `SnapshotTooOld` when `after` lies below what pruning has kept.
+        A transaction that wrote in two ranges of this store is two commits of one timestamp;
+        they are never parted, so the answer may be longer than `limit`. Raises `SnapshotTooOld` when `after` lies below what pruning has kept.
         """
         ...
 
     def prune(self, range_id: int, horizon: Timestamp, limit: int) -> int:
-        """Remove up to `limit` versions that ended at or below `horizon`; returns how many.
+        """Remove up to `limit` rows that no reader at or above `horizon` needs; returns how many.
 
-        The horizon is durable before the first version is removed, and never sinks. 0 means
+        They are the versions that ended at or below it, and the log entries of those commits.
+        The horizon is durable before the first of them is removed, and never sinks. 0 means
         that nothing is left to remove at or below it.
         """
         ...

@@ -1,0 +1,170 @@
+"""The rows of a store's four tables as bytes; the same in every engine that keeps bytes.
+
+::
+
+    newest    key                                         -> cell
+    history   escaped key, 00, ended (8)                  -> cell
+    log       commit timestamp (8), range id (8)          -> [keys replaced], [keys fresh]
+    state     'r', range id (8)                           -> epoch, batch, applied, horizon (8 each)
+              'm', name                                   -> bytes of a mark
+
+Integers are big-endian, so rows sort as their numbers do. A key is escaped as in the tuple
+layer: each 00 becomes 00 ff, and a single 00 ends it. Thus history rows sort by key first and
+by the end of their version next, and no key's rows lie among another's.
+
+A log row lists the keys whose commit ended an older version ("replaced": a history row with
+that very timestamp exists until it is pruned) apart from those it brought into being
+("fresh"). Pruning therefore knows every row to remove without searching for it. The range id
+keeps apart what one transaction wrote, at one timestamp, in two ranges of this store.
+
+Every decoder raises `StoreDamaged` for bytes no encoder here wrote.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+from struct import Struct
+
+import msgspec
+
+from fastness.encoding.intervals import KeyInterval
+from fastness.encoding.timestamps import TIMESTAMP_MAX, Timestamp
+from fastness.errors import StoreDamaged
+
+TIMESTAMP_BYTES = 8
+
+
+class Table(IntEnum):
+    """The four tables of a store."""
+
+    NEWEST = 0
+    HISTORY = 1
+    LOG = 2
+    STATE = 3
+
+
+_timestamp = Struct(">Q")
+_log_key = Struct(">QQ")
+_range_row = Struct(">QQQQ")
+
+pack_timestamp = _timestamp.pack
+
+
+def history_prefix(key: bytes) -> bytes:
+    """What every history row of `key`, and of no other key, begins with."""
+    return key.replace(b"\x00", b"\x00\xff") + b"\x00"
+
+
+def history_row(key: bytes, ended: Timestamp) -> bytes:
+    """The row of the version of `key` that was the newest until `ended`."""
+    return key.replace(b"\x00", b"\x00\xff") + b"\x00" + pack_timestamp(ended)
+
+
+def history_begin(key: bytes) -> bytes:
+    """A bound at or below the history rows of `key` and above those of every lesser key."""
+    return key.replace(b"\x00", b"\x00\xff")
+
+
+def history_end(key: bytes) -> bytes:
+    """The least bound above every history row of `key`, below those of every greater key."""
+    return key.replace(b"\x00", b"\x00\xff") + b"\x01"
+
+
+def split_history_row(row: bytes) -> tuple[bytes, Timestamp]:
+    """The key and the end of the version a history row holds."""
+    split = len(row) - TIMESTAMP_BYTES
+    escaped = row[: split - 1]
+    key = escaped.replace(b"\x00\xff", b"\x00")
+    if split < 1 or row[split - 1] != 0 or key.replace(b"\x00", b"\x00\xff") != escaped:
+        raise StoreDamaged(f"history row {row!r} is not an escaped key and a timestamp")
+    ended: int = _timestamp.unpack_from(row, split)[0]
+    if ended > TIMESTAMP_MAX:
+        raise StoreDamaged(f"history row {row!r} ends at {ended}, above every timestamp")
+    return key, ended
+
+
+def history_interval(interval: KeyInterval) -> KeyInterval:
+    """The stretch of the history table that holds the keys of `interval`."""
+    return KeyInterval(history_begin(interval.begin), history_begin(interval.end))
+
+
+@dataclass(slots=True)
+class LogEntry:
+    """The keys one commit wrote in one range, apart by whether it ended an older version."""
+
+    timestamp: Timestamp
+    range_id: int
+    replaced: list[bytes]
+    fresh: list[bytes]
+
+
+_log_encode = msgspec.msgpack.Encoder().encode
+_log_decode = msgspec.msgpack.Decoder(tuple[list[bytes], list[bytes]]).decode
+
+
+def log_row(timestamp: Timestamp, range_id: int) -> bytes:
+    """The row of a commit of a range in the log; its least one at range 0."""
+    return _log_key.pack(timestamp, range_id)
+
+
+def log_value(replaced: list[bytes], fresh: list[bytes]) -> bytes:
+    """What the log's row of a commit holds."""
+    return _log_encode((replaced, fresh))
+
+
+def log_entry(row: bytes, value: bytes) -> LogEntry:
+    """The commit a row of the log tells of."""
+    if len(row) != _log_key.size:
+        raise StoreDamaged(f"log row {row!r} is not a timestamp and a range id")
+    timestamp, range_id = _log_key.unpack(row)
+    try:
+        replaced, fresh = _log_decode(value)
+    except msgspec.DecodeError as error:
+        raise StoreDamaged(
+            f"log row of timestamp {timestamp} cannot be decoded: {error}"
+        ) from error
+    return LogEntry(timestamp, range_id, replaced, fresh)
+
+
+@dataclass(frozen=True, slots=True)
+class RangeRow:
+    """What a store keeps durably of one range."""
+
+    epoch: int = 0
+    batch_number: int = 0
+    applied: Timestamp = 0
+    prune_horizon: Timestamp = 0
+
+
+def range_row(range_id: int) -> bytes:
+    """The state row of a range."""
+    return b"r" + pack_timestamp(range_id)
+
+
+def mark_row(name: str) -> bytes:
+    """The state row of a mark."""
+    return b"m" + name.encode()
+
+
+def range_value(row: RangeRow) -> bytes:
+    """What the state row of a range holds."""
+    return _range_row.pack(row.epoch, row.batch_number, row.applied, row.prune_horizon)
+
+
+def decode_range_value(value: bytes) -> RangeRow:
+    """The range a state row tells of."""
+    if len(value) != _range_row.size:
+        raise StoreDamaged(f"a range's state row holds {len(value)} bytes, not {_range_row.size}")
+    row = RangeRow(*_range_row.unpack(value))
+    if row.applied > TIMESTAMP_MAX or row.prune_horizon > TIMESTAMP_MAX:
+        raise StoreDamaged(f"a range's state row holds impossible timestamps: {row}")
+    return row
+
+
+def decode_range_id(row: bytes) -> int:
+    """The id of the range whose state row this is."""
+    if len(row) != 1 + TIMESTAMP_BYTES:
+        raise StoreDamaged(f"state row {row!r} does not name a range")
+    range_id: int = _timestamp.unpack_from(row, 1)[0]
+    return range_id
