@@ -33,6 +33,7 @@ $(INSTALLED): $(LOCK)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(LOCK)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps \
 		--no-build-isolation --editable .
+	$(BIN)/python -m pip --disable-pip-version-check check
 	@touch $@
 
 demo: setup ## Load DEMO_PATH (default /usr) into the files example, and prove it right

@@ -13,7 +13,9 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import HealthCheck, settings
 
-THREAD_JOIN_SECONDS = 5.0
+from tests.threads import still_running
+
+THREAD_PATIENCE_SECONDS = 5.0
 
 # Before the first import of fastness, which reads it once; processes that tests start inherit it.
 os.environ.setdefault("FASTNESS_EXPENSIVE_CHECKS", "1")
@@ -44,9 +46,5 @@ def no_leaked_threads() -> Iterator[None]:
     """
     before = set(threading.enumerate())
     yield
-    started = [thread for thread in threading.enumerate() if thread not in before]
-    for thread in started:
-        thread.join(THREAD_JOIN_SECONDS)
-    leaked = [thread.name for thread in started if thread.is_alive()]
-    if leaked:
+    if leaked := still_running(before, patience_seconds=THREAD_PATIENCE_SECONDS):
         pytest.fail(f"threads still running after the test: {leaked}; close what started them")
