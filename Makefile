@@ -64,7 +64,7 @@ lock: ## Renew the lock from pyproject.toml
 	.lock-tool/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 	.lock-tool/bin/uv pip compile --quiet --no-config --universal --python-version 3.11 --upgrade \
 		--generate-hashes --no-emit-index-url --no-emit-find-links --no-header --all-extras \
-		pyproject.toml --output-file $(LOCK)
+		--annotation-style=line pyproject.toml --output-file $(LOCK)
 	rm -rf .lock-tool
 
 clean: ## Remove the environment and every cache
