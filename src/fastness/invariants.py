@@ -9,15 +9,26 @@ class in `fastness.errors`.
 from __future__ import annotations
 
 import os
+from typing import TypeVar
 
 EXPENSIVE: bool = os.environ.get("FASTNESS_EXPENSIVE_CHECKS", "") == "1"
+
+
+T = TypeVar("T")
 
 
 class InvariantViolation(AssertionError):
     """The program is wrong: what must always hold does not. Not a `FastnessError`."""
 
 
-def check(condition: bool, what: str) -> None:  # noqa: FBT001 - the condition is the subject
+def check(condition: bool, what: str) -> None:
     """Raise `InvariantViolation(what)` unless `condition` holds."""
     if not condition:
         raise InvariantViolation(what)
+
+
+def present(value: T | None, what: str) -> T:
+    """`value`, which must not be `None`."""
+    if value is None:
+        raise InvariantViolation(what)
+    return value

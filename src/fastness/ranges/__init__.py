@@ -1,1 +1,27 @@
-"""The leaseholder's state machine: locks, validation, group commit. No I/O."""
+"""The leaseholder's state machine: validation, group commit, atomic operations. No I/O.
+
+Read `range.py` first: its page holds the protocol and the argument why it is serializable.
+`commit.py` says what a commit request carries, `recent.py` how reads are validated,
+`batching.py` how a closed batch becomes store writes, `reservations.py` how starving
+transactions get their turn.
+"""
+
+from fastness.ranges.atomic import AtomicKind, AtomicOperation, evaluate
+from fastness.ranges.batching import versionstamp
+from fastness.ranges.commit import Commit, CommitState, StampedKey, Waiter
+from fastness.ranges.range import Range, conflict_of
+from fastness.ranges.reservations import Reservation
+
+__all__ = [
+    "AtomicKind",
+    "AtomicOperation",
+    "Commit",
+    "CommitState",
+    "Range",
+    "Reservation",
+    "StampedKey",
+    "Waiter",
+    "conflict_of",
+    "evaluate",
+    "versionstamp",
+]

@@ -1,0 +1,120 @@
+"""What both faces of an embedded database share: the engine, its upkeep, its figures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from random import Random
+
+from fastness.client.upkeep import Upkeep
+from fastness.encoding.timestamps import Timestamp, from_datetime, to_milliseconds
+from fastness.errors import InvalidOption, InvalidTimestamp
+from fastness.hosting import InlineHost
+from fastness.limits import Limits
+from fastness.ranges import Commit, CommitState
+from fastness.runtime import Clock, SystemClock
+from fastness.storage import Store
+from fastness.storage.contract import StoreSize
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseStat:
+    """Figures of an open database."""
+
+    url: str
+    identity: str
+    read_timestamp: Timestamp
+    prune_horizon: Timestamp
+    commits: int
+    conflicts: int
+    batches: int
+    watches: int
+    clock_jumps: int
+    size: StoreSize
+
+
+class Embedded:
+    """One open database in this process."""
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        url: str,
+        limits: Limits,
+        durable: bool,
+        clock: Clock | None = None,
+        upkeep: bool = True,
+    ) -> None:
+        self.url = url
+        self.store = store
+        self.clock = clock or SystemClock()
+        self.engine = InlineHost(
+            store,
+            limits=limits,
+            clock=self.clock,
+            random=Random(),  # noqa: S311 - retry jitter and ids, no secrets
+            durable=durable,
+        )
+        self._upkeep = Upkeep(self.engine)
+        if upkeep:
+            self._upkeep.start()
+
+    def moment(self, at: Timestamp | datetime | None) -> Timestamp | None:
+        """A read timestamp from what the user gave."""
+        if isinstance(at, datetime):
+            timestamp = from_datetime(at)
+            newest = self.engine.read_timestamp()
+            if to_milliseconds(timestamp) > max(self.clock.wall_ms(), to_milliseconds(newest)):
+                raise InvalidTimestamp(f"{at.isoformat()} lies in the future: read the past or now")
+            return min(timestamp, newest)
+        if at is not None and (type(at) is not int or at < 0):
+            raise InvalidTimestamp(f"at={at!r} is neither a timestamp nor a datetime")
+        return at
+
+    def outcome_of(self, identity: bytes) -> Commit:
+        """The interrupted commit of this id; `InvalidOption` when there is none."""
+        commit = self.engine.outcome(identity)
+        if commit is None:
+            raise InvalidOption(
+                f"no interrupted commit has the id {identity.hex()}: only commits whose waiting "
+                "was cancelled or interrupted in this process can be asked for"
+            )
+        return commit
+
+    def stat(self) -> DatabaseStat:
+        """Figures now."""
+        engine = self.engine
+        return DatabaseStat(
+            url=self.url,
+            identity=self.store.identity,
+            read_timestamp=engine.visible,
+            prune_horizon=engine.prune_horizon,
+            commits=engine.counts.commits,
+            conflicts=engine.counts.conflicts,
+            batches=engine.counts.batches,
+            watches=len(engine.watches),
+            clock_jumps=engine.clock_jumps,
+            size=self.store.size(),
+        )
+
+    def upkeep_step(self) -> bool:
+        """Do one step of background work now; whether there may be more."""
+        return self._upkeep.step()
+
+    def close(self) -> None:
+        """Stop the upkeep, finish commits, close the store. Idempotent."""
+        self._upkeep.stop()
+        self.engine.close()
+
+
+def settled_timestamp(commit: Commit) -> Timestamp | None:
+    """When a settled commit happened; `None` if it did not."""
+    if commit.state is CommitState.COMMITTED:
+        return commit.timestamp
+    if commit.error is not None and commit.error.maybe_committed:
+        raise commit.error
+    return None
+
+
+__all__ = ["DatabaseStat", "Embedded", "settled_timestamp"]

@@ -1,0 +1,17 @@
+"""The transactions users hold: keys and values, and typed records, in one."""
+
+from __future__ import annotations
+
+from fastness.transactions import AsyncKeyValueTransaction, KeyValueTransaction
+
+
+class Transaction(KeyValueTransaction):
+    """A synchronous transaction: keys and values (`get`, `set`, ...) and typed records."""
+
+    __slots__ = ()
+
+
+class AsyncTransaction(AsyncKeyValueTransaction):
+    """An asynchronous transaction, equal in power: reads and the commit are awaited."""
+
+    __slots__ = ()

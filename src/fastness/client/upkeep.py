@@ -1,0 +1,84 @@
+"""Background upkeep: pruning old versions and removing expired values, in small steps.
+
+One daemon thread per database. It sleeps `IDLE_S` while there is nothing to do and
+`limits.prune_pause_ms` between steps, so that it never stalls anybody.
+"""
+
+from __future__ import annotations
+
+import logging
+from threading import Event, Thread
+
+from fastness.errors import FastnessError, Retryable
+from fastness.hosting import InlineHost
+from fastness.storage import cells
+from fastness.transactions import EXPIRY_PREFIX, KeyValueTransaction
+
+IDLE_S = 1.0
+EXPIRED_STEP = 500
+"""Expired values removed in one transaction."""
+
+_log = logging.getLogger("fastness.upkeep")
+
+
+class Upkeep:
+    """The upkeep of one engine; `step` does a little, the thread calls it again and again."""
+
+    def __init__(self, engine: InlineHost) -> None:
+        self._engine = engine
+        self._stop = Event()
+        self._thread: Thread | None = None
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread = Thread(target=self._run, name="fastness-upkeep", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop the thread and wait for its step to end."""
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+
+    def _run(self) -> None:
+        pause_s = IDLE_S
+        while not self._stop.wait(pause_s):
+            try:
+                more = self.step()
+            except Retryable:
+                more = True
+            except FastnessError as error:
+                _log.error("background upkeep stopped: %s", error)
+                return
+            pause_s = self._engine.limits.prune_pause_ms / 1_000 if more else IDLE_S
+
+    def step(self) -> bool:
+        """Remove some expired values and some old versions; whether there may be more."""
+        self._engine.sync_relaxed()
+        self._engine.expire_reservations()
+        expired = remove_expired(self._engine, EXPIRED_STEP)
+        pruned = self._engine.prune_step()
+        return expired >= EXPIRED_STEP or pruned > 0
+
+
+def remove_expired(engine: InlineHost, limit: int) -> int:
+    """Remove up to `limit` values that have expired, in one ordinary transaction; how many.
+
+    `EXPIRY_PREFIX` keys are in order of expiry. One whose value was since overwritten or
+    given another expiry only goes itself.
+    """
+    tx = KeyValueTransaction(engine)
+    now = tx.read_timestamp
+    end = EXPIRY_PREFIX + (now + 1).to_bytes(8, "big")
+    marks, _more = tx.unchecked_scan(EXPIRY_PREFIX, end, limit, reverse=False, snapshot=True)
+    for mark, _ in marks:
+        start = len(EXPIRY_PREFIX) + 8
+        expires_at, key = int.from_bytes(mark[start - 8 : start], "big"), mark[start:]
+        cell = engine.newest(key)
+        if cell is not None and cells.expiry_of(cell) == expires_at:
+            tx.add_read_conflict_key(key)
+            tx.unchecked_delete(key)
+        tx.unchecked_delete(mark)
+    tx.commit()
+    return len(marks)

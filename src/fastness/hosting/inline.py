@@ -1,0 +1,477 @@
+"""Runs one range over a store that answers at once (memory, RocksDB), in this process.
+
+Group commit without a thread of its own for synchronous callers: the first thread that
+commits while nobody leads becomes the *leader*. It closes the open batch, writes and syncs it
+(the interpreter lock is free during the sync, so others run and join the next batch), wakes
+everybody whose commit it wrote, and hands leadership to a member of the next batch. A lone
+writer never changes threads. Tasks never block their loop: a *committer* thread, started at
+the first asynchronous commit, leads for them.
+
+Reads take no lock. A read timestamp is `visible`: everything at or below it is durable and
+applied, nothing above it is ever shown. It rises when a batch is durable, and with the clock
+while no batch is being written. That is strictly serializable: whatever was acknowledged
+before a transaction began is at or below the timestamp it is given, and a batch that is
+being written becomes visible whole, after it is durable and before it is acknowledged.
+
+`applying` is raised before a batch reaches the store. A reader that finds a newest cell at or
+below its timestamp is done; one that finds something newer, or nothing at all while
+`applying` is above its timestamp, asks the store for its moment.
+
+Locks, taken in this order: `_mutex` guards the range, the oracle and who leads; `_store_lock`
+lets one thread at a time write to the store.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import OrderedDict
+from dataclasses import dataclass
+from queue import SimpleQueue
+from random import Random
+from threading import Condition, Lock, Thread
+
+from fastness.encoding.intervals import KeyInterval, successor
+from fastness.encoding.timestamps import Timestamp, from_milliseconds
+from fastness.errors import DatabaseClosed, FastnessError, SnapshotTooOld, StoreUnavailable
+from fastness.hosting.validation import validate_in_store
+from fastness.hosting.waiters import TaskWaiter, ThreadWaiter, wake_all
+from fastness.hosting.watching import Watch, WatchTable
+from fastness.invariants import check, present
+from fastness.limits import Limits
+from fastness.placement import TimestampOracle
+from fastness.ranges import Commit, CommitState, Range, Reservation
+from fastness.runtime import Clock
+from fastness.storage.contract import Batch, Item, Store
+
+CEILING_MARK = "oracle.ceiling"
+RANGE_ID = 1
+ABANDONED_MAX = 10_000
+"""Interrupted commits whose outcome is remembered."""
+
+_log = logging.getLogger("fastness.hosting")
+
+
+@dataclass(slots=True)
+class HostCounts:
+    """What a host has done since it was opened."""
+
+    commits: int = 0
+    conflicts: int = 0
+    batches: int = 0
+
+
+class InlineHost:
+    """The engine behind an embedded database; thread-safe, shared by all its transactions."""
+
+    def __init__(
+        self, store: Store, *, limits: Limits, clock: Clock, random: Random, durable: bool = True
+    ) -> None:
+        """Open the range in `store` at the next epoch.
+
+        `durable=False` acknowledges commits before they are synced (relaxed durability): a
+        crash of the machine may then lose the newest ones, never their order.
+        """
+        self.store = store
+        self.limits = limits
+        self.clock = clock
+        self.random = random
+        self.durable = durable
+        self.newest = store.newest
+        self.watches = WatchTable(limits)
+        self._wall_ms = clock.wall_ms
+        self._mutex = Lock()
+        self._store_lock = Lock()
+        self._leading = False
+        self._idle = Condition(self._mutex)
+        self._batch: Batch | None = None
+        self._settled: list[Commit] = []
+        self._heir: Commit | None = None
+        self._failure: FastnessError | None = None
+        self._committer: SimpleQueue[str | None] = SimpleQueue()
+        self._committer_thread: Thread | None = None
+        self._abandoned: OrderedDict[bytes, Commit] = OrderedDict()
+        self.counts = HostCounts()
+        self._oracle = self._start_oracle()
+        start = self._oracle.issued
+        state = store.open_range(RANGE_ID, store.range_epoch(RANGE_ID) + 1)
+        self.prune_horizon = state.prune_horizon
+        self._range = Range(state, visible=start, limits=limits)
+        self.visible: Timestamp = start
+        self.applying: Timestamp = start
+
+    def _start_oracle(self) -> TimestampOracle:
+        mark = self.store.state(CEILING_MARK)
+        ceiling = int.from_bytes(mark, "big") if mark else 0
+        oracle = TimestampOracle(
+            start=max(ceiling, self.store.applied),
+            ceiling=ceiling,
+            wall_ms=self.clock.wall_ms(),
+            boot_ns=self.clock.boot_ns(),
+            ceiling_ms_ahead=self.limits.ceiling_ms,
+        )
+        self._record_ceiling(oracle, oracle.ceiling_wanted())
+        return oracle
+
+    # ------------------------------------------------------------------ reads
+
+    def read_timestamp(self) -> Timestamp:
+        """A timestamp at or above everything acknowledged so far, nothing undurable below it."""
+        visible = self.visible
+        if self._wall_ms() << 18 <= visible:
+            return visible
+        return self._advance()
+
+    def _advance(self) -> Timestamp:
+        """Let the visible timestamp follow the clock, unless a batch is being written."""
+        with self._mutex:
+            self._refuse_if_closed()
+            if not self._range.writing:
+                oracle = self._oracle
+                oracle.observe(self._wall_ms(), self.clock.boot_ns())
+                issued = oracle.issue(1)
+                if issued is None:
+                    self._record_ceiling(oracle, oracle.ceiling_wanted())
+                    issued = oracle.issue(1)
+                if issued is not None:
+                    self._range.visible = self.visible = issued
+            return self.visible
+
+    def _record_ceiling(self, oracle: TimestampOracle, ceiling: Timestamp) -> None:
+        with self._store_lock:
+            self.store.record({CEILING_MARK: ceiling.to_bytes(8, "big")})
+        oracle.raise_ceiling(ceiling)
+
+    def cell_at(self, key: bytes, at: Timestamp) -> bytes | None:
+        """The cell a reader at `at` is to see, expired or not; `SnapshotTooOld` below the horizon.
+
+        The horizon is looked at after the store was read: it rises before anything is removed.
+        """
+        cell = self.store.get(key, at)
+        self._refuse_if_pruned(at)
+        return cell
+
+    def scan(
+        self, interval: KeyInterval, at: Timestamp, limit: int, *, reverse: bool
+    ) -> list[Item]:
+        """The first `limit` entries of the interval as of `at`, with their cells.
+
+        The newest entries are the right ones unless something in the interval was written
+        above `at`. `applying` is read after them, and rises before a batch is applied, so
+        a batch whose effect they show is never missed.
+        """
+        items = self.store.scan_newest(interval, limit=limit, reverse=reverse)
+        if self.applying > at:
+            with self._mutex:
+                touched = self._range.touches(interval, at)
+            if touched:
+                items = self.store.scan(interval, at=at, limit=limit, reverse=reverse)
+                self._refuse_if_pruned(at)
+        return items
+
+    def _refuse_if_pruned(self, at: Timestamp) -> None:
+        if at < self.prune_horizon:
+            raise SnapshotTooOld(
+                f"a snapshot at {at} lies below the retained window, which begins at "
+                f"{self.prune_horizon}: read at a newer timestamp, or raise limits.retention_ms"
+            )
+
+    # ---------------------------------------------------------------- commits
+
+    def commit(self, commit: Commit) -> None:
+        """Commit and wait until it is settled; the caller looks at `commit.state`."""
+        waiter = ThreadWaiter()
+        commit.waiter = waiter
+        if self._submit(commit):
+            self._lead()
+        while not commit.settled:
+            waiter.sleep()
+            if waiter.leads:
+                waiter.leads = False
+                self._lead()
+
+    async def commit_async(self, commit: Commit) -> None:
+        """As `commit`, for a task. Cancelling it leaves the commit under way."""
+        waiter = TaskWaiter(self._start_committer)
+        commit.waiter = waiter
+        if self._submit(commit):
+            self._start_committer()
+        if not commit.settled:
+            await waiter.future
+
+    def remember(self, commit: Commit) -> None:
+        """Keep a commit nobody waits for any more, so that its outcome can be asked for."""
+        with self._mutex:
+            self._abandoned[commit.id] = commit
+            while len(self._abandoned) > ABANDONED_MAX:
+                self._abandoned.popitem(last=False)
+
+    def outcome(self, identity: bytes) -> Commit | None:
+        """The commit remembered under this id, settled or still under way."""
+        with self._mutex:
+            return self._abandoned.get(identity)
+
+    def _submit(self, commit: Commit) -> bool:
+        """Hand a commit to the range; whether the caller must now lead a batch."""
+        while True:
+            with self._mutex:
+                self._refuse_if_closed()
+                state = self._range.submit(commit)
+                if state is CommitState.JOINED:
+                    if self._leading or self._range.writing:
+                        return False
+                    self._leading = True
+                    return True
+                through = self._range.visible
+            if state is not CommitState.NEEDS_STORE:
+                return False
+            validate_in_store(commit, self.store, through=through, horizon=self.prune_horizon)
+            if commit.state is CommitState.FAILED:
+                return False
+
+    def _start_committer(self) -> None:
+        """Let the committer thread lead; it is started when first needed."""
+        if self._committer_thread is None:
+            self._committer_thread = Thread(
+                target=self._run_committer, name="fastness-committer", daemon=True
+            )
+            self._committer_thread.start()
+        self._committer.put("lead")
+
+    def _run_committer(self) -> None:
+        while self._committer.get() is not None:
+            self._lead()
+
+    def _lead(self) -> None:
+        """Write the open batch, then hand leadership on. Runs outside the mutex."""
+        try:
+            self._close_batch()
+            self._write_batch()
+            self._settle()
+        except FastnessError as error:
+            self._fail(error)
+        except Exception as error:
+            self._fail(StoreUnavailable(f"the database failed and closed itself: {error!r}"))
+            raise
+        except BaseException:
+            # Ctrl-C between two steps: finish the batch first, others depend on it.
+            self._finish_interrupted()
+            raise
+
+    def _close_batch(self) -> None:
+        with self._mutex:
+            oracle, owned = self._oracle, self._range
+            oracle.observe(self._wall_ms(), self.clock.boot_ns())
+            count = owned.open_count()
+            ceiling = 0
+            first = oracle.issue(count)
+            if first is None or first + self.limits.ceiling_ms * (1 << 17) > oracle.ceiling:
+                # The ceiling rises in the same atomic write as the commits under it.
+                ceiling = oracle.ceiling_wanted(count)
+                oracle.raise_ceiling(ceiling)
+            first = present(first or oracle.issue(count), "the ceiling was just raised")
+            found = {key: self.newest(key) for key in owned.atomic_keys()}
+            batch = owned.close(first, found)
+            if batch is None and ceiling:
+                self._record_ceiling(oracle, ceiling)
+            elif batch is not None and ceiling:
+                batch.marks[CEILING_MARK] = ceiling.to_bytes(8, "big")
+            self.applying = first + count - 1
+            self._batch = batch
+
+    def _write_batch(self) -> None:
+        batch = self._batch
+        if batch is not None:
+            with self._store_lock:
+                self.store.apply(batch)
+            if self.durable:
+                self.store.sync()
+
+    def _finish_interrupted(self) -> None:
+        """Do what is left of leading; each step is safe to do again."""
+        try:
+            if not self._range.writing and self._range.open_count() and not self._settled:
+                self._close_batch()
+            batch = self._batch
+            if self._range.writing:
+                if batch is not None:
+                    if self.store.applied < batch.commits[-1].timestamp:
+                        with self._store_lock:
+                            self.store.apply(batch)
+                    self.store.sync()
+                self._settle()
+            else:
+                self._announce()
+        except FastnessError as error:
+            self._fail(error)
+
+    def _settle(self) -> None:
+        """The batch is durable: make it visible, then tell everybody."""
+        with self._mutex:
+            self._settled += self._range.applied()
+            self.visible = self._range.visible
+            self.counts.batches += 1
+            self._heir = self._next_leader()
+        self._announce()
+
+    def _announce(self) -> None:
+        """Hand leadership on, fire watches, wake whoever is done."""
+        heir, self._heir = self._heir, None
+        if heir is not None and heir.waiter is not None:
+            heir.waiter.lead()
+        batch, self._batch = self._batch, None
+        if batch is not None and self.watches:
+            self.watches.fire(batch)
+        settled, self._settled = self._settled, []
+        self._answer(settled)
+
+    def _next_leader(self) -> Commit | None:
+        """Under the mutex: the member of the open batch who leads next, if there is one."""
+        heir = self._range.first_member()
+        self._leading = heir is not None
+        if heir is None:
+            self._idle.notify_all()
+        return heir
+
+    def _answer(self, settled: list[Commit]) -> None:
+        done: list[Commit] = []
+        for commit in settled:
+            if commit.state is CommitState.NEEDS_STORE:
+                if self._resubmit(commit):
+                    done.append(commit)
+            else:
+                done.append(commit)
+        for commit in done:
+            if commit.state is CommitState.COMMITTED:
+                self.counts.commits += 1
+            else:
+                self.counts.conflicts += 1
+        wake_all(commit.waiter for commit in done)
+
+    def _resubmit(self, commit: Commit) -> bool:
+        """Validate a waiting commit against the store; whether it is settled now."""
+        validate_in_store(commit, self.store, through=self.visible, horizon=self.prune_horizon)
+        if commit.state is not CommitState.FAILED:
+            try:
+                if self._submit(commit) and commit.waiter is not None:
+                    commit.waiter.lead()
+            except FastnessError as error:
+                commit.fail(error)
+        return commit.state is CommitState.FAILED
+
+    def _fail(self, error: FastnessError) -> None:
+        """The store refused a batch: it is closed, and so is this host."""
+        with self._mutex:
+            self._failure = self._failure or error
+            failed = self._settled + self._range.fail_all(error)
+            self._leading = False
+            self._batch, self._settled = None, []
+            self._idle.notify_all()
+        _log.error("the store failed, the database is closed: %s", error)
+        wake_all(commit.waiter for commit in failed)
+
+    def _refuse_if_closed(self) -> None:
+        if self._failure is not None:
+            raise type(self._failure)(str(self._failure)) from self._failure
+
+    # ----------------------------------------------------- turns and upkeep
+
+    def reserve(
+        self,
+        owner: tuple[Timestamp, bytes],
+        keys: set[bytes],
+        intervals: list[KeyInterval],
+        *,
+        milliseconds: int,
+    ) -> Reservation:
+        """Keep younger commits from writing these, for a bounded time."""
+        reservation = Reservation(
+            owner=owner,
+            keys=keys,
+            intervals=intervals,
+            ends_ns=self.clock.boot_ns() + milliseconds * 1_000_000,
+        )
+        with self._mutex:
+            self._refuse_if_closed()
+            self._range.reservations.add(reservation)
+        return reservation
+
+    def release(self, reservation: Reservation) -> None:
+        """Let whoever the reservation held back go on."""
+        with self._mutex:
+            self._range.reservations.remove(reservation)
+        self._release_waiting()
+
+    def expire_reservations(self) -> None:
+        """Drop reservations that ran out of time; the upkeep calls it again and again."""
+        with self._mutex:
+            ended = self._range.reservations.expire(self.clock.boot_ns())
+        if ended:
+            self._release_waiting()
+
+    def _release_waiting(self) -> None:
+        with self._mutex:
+            self._range.released()
+            settled = self._range.take_settled()
+            heir = None if self._leading else self._next_leader()
+        if heir is not None and heir.waiter is not None:
+            heir.waiter.lead()
+        self._answer(settled)
+
+    def prune_step(self) -> int:
+        """Remove a few versions that ended before the retained window; how many."""
+        retained_ms = self.clock.wall_ms() - self.limits.retention_ms
+        horizon = min(self.visible, from_milliseconds(max(0, retained_ms)))
+        if horizon <= self.prune_horizon:
+            return 0
+        return self.prune_to(horizon)
+
+    def prune_to(self, horizon: Timestamp) -> int:
+        """One pruning step up to `horizon`, at or below the visible timestamp."""
+        check(horizon <= self.visible, f"horizon {horizon} is above {self.visible}")
+        self.prune_horizon = max(self.prune_horizon, horizon)
+        with self._store_lock:
+            return self.store.prune(RANGE_ID, self.prune_horizon, self.limits.prune_step_keys)
+
+    def watch(self, key: bytes, seen: Timestamp | None) -> Watch:
+        """Watch a key for changes above `seen` (`None`: from now on).
+
+        It is registered first and compared after, so a change in between is not missed.
+        """
+        self._refuse_if_closed()
+        since = self.read_timestamp() if seen is None else seen
+        watch = self.watches.add(key)
+        with self._mutex:
+            changed = self.visible > since and self._range.touches(
+                KeyInterval(key, successor(key)), since
+            )
+        if changed and self.store.get(key, self.visible) != self.cell_at(key, since):
+            self.watches.remove(watch)
+            watch.fire()
+        return watch
+
+    @property
+    def clock_jumps(self) -> int:
+        """Forward jumps of the wall clock that were not followed."""
+        return self._oracle.clock_jumps
+
+    def sync_relaxed(self) -> None:
+        """Make acknowledged commits durable where commits do not wait for that."""
+        if not self.durable and self._failure is None:
+            self.store.sync()
+
+    def close(self) -> None:
+        """Finish the commits under way, record the last timestamp, close the store."""
+        with self._mutex:
+            while self._leading and self._failure is None:
+                self._idle.wait()
+            if isinstance(self._failure, DatabaseClosed):
+                return
+            clean = self._failure is None
+            self._failure = DatabaseClosed("the database was closed: open it again")
+        if self._committer_thread is not None:
+            self._committer.put(None)
+            self._committer_thread.join()
+        if clean:
+            with self._store_lock:
+                self.store.record({CEILING_MARK: self._oracle.issued.to_bytes(8, "big")})
+        self.store.close()

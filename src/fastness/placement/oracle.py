@@ -1,0 +1,81 @@
+"""The timestamp oracle: strictly increasing timestamps under a durable ceiling.
+
+A synchronous state machine. Its shell hands in the clocks and makes the ceiling durable::
+
+    shell                              oracle
+      |-- observe(wall_ms, boot_ns) ---->|   what the clocks say now
+      |-- issue(count) ----------------->|   a block of `count` timestamps, or None:
+      |<------------- ceiling_wanted() --|   the ceiling must rise first
+      |   (makes it durable)             |
+      |-- raise_ceiling(ceiling) ------->|
+
+Nothing at or above the ceiling is ever issued, and a successor starts at the ceiling, so no
+timestamp is issued twice, whatever clocks and crashes do (CONSISTENCY, section 6).
+
+A wall clock that jumps forward further than the monotonic clock explains is not followed:
+one mistyped date must not push timestamps years ahead for good. The jump is counted in
+`clock_jumps`, and the oracle goes on at the monotonic clock's pace.
+"""
+
+from __future__ import annotations
+
+from fastness.encoding.timestamps import Timestamp, from_milliseconds
+from fastness.invariants import check
+
+JUMP_MS_MAX = 1_000
+"""A forward step of the wall clock beyond elapsed monotonic time that is still followed."""
+
+
+class TimestampOracle:
+    """Issues timestamps; see the module's page. Not thread-safe: its shell holds a lock."""
+
+    __slots__ = ("_boot_ns", "_ceiling_ms_ahead", "_wall_ms", "ceiling", "clock_jumps", "issued")
+
+    def __init__(
+        self,
+        *,
+        start: Timestamp,
+        ceiling: Timestamp,
+        wall_ms: int,
+        boot_ns: int,
+        ceiling_ms_ahead: int,
+    ) -> None:
+        """Start above `start`, the highest timestamp any predecessor may have issued."""
+        self.issued = start
+        self.ceiling = ceiling
+        self.clock_jumps = 0
+        self._wall_ms = wall_ms
+        self._boot_ns = boot_ns
+        self._ceiling_ms_ahead = ceiling_ms_ahead
+
+    def observe(self, wall_ms: int, boot_ns: int) -> None:
+        """Take in what the clocks say; refuse to follow a forward jump."""
+        expected = self._wall_ms + (boot_ns - self._boot_ns) // 1_000_000
+        if wall_ms > expected + JUMP_MS_MAX:
+            self.clock_jumps += 1
+            wall_ms = expected
+        if wall_ms > self._wall_ms:
+            self._wall_ms = wall_ms
+            self._boot_ns = boot_ns
+
+    def now(self) -> Timestamp:
+        """The lowest timestamp of the millisecond last observed, or what was issued if higher."""
+        return max(self.issued, from_milliseconds(self._wall_ms))
+
+    def issue(self, count: int) -> Timestamp | None:
+        """The first of `count` consecutive new timestamps; `None` while the ceiling is too low."""
+        check(count > 0, f"a block of {count} timestamps was asked for")
+        first = max(self.issued + 1, from_milliseconds(self._wall_ms))
+        if first + count > self.ceiling:
+            return None
+        self.issued = first + count - 1
+        return first
+
+    def ceiling_wanted(self, count: int = 1) -> Timestamp:
+        """The ceiling to make durable so that `count` more timestamps can be issued."""
+        ahead = from_milliseconds(self._wall_ms + self._ceiling_ms_ahead)
+        return max(ahead, self.issued + count + from_milliseconds(self._ceiling_ms_ahead))
+
+    def raise_ceiling(self, ceiling: Timestamp) -> None:
+        """Take note of a ceiling that is now durable. It never sinks."""
+        self.ceiling = max(self.ceiling, ceiling)

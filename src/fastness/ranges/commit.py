@@ -1,0 +1,189 @@
+"""A commit request as the leaseholder sees it, and the batches it travels in."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from enum import Enum, auto
+from typing import Protocol
+
+from fastness.encoding.intervals import KeyInterval
+from fastness.encoding.timestamps import Timestamp
+from fastness.errors import FastnessError
+from fastness.ranges.atomic import AtomicOperation
+
+STAMP_BYTES = 10
+"""A versionstamp: the 8-byte commit timestamp and a 2-byte order within it (always 0)."""
+
+
+class CommitState(Enum):
+    """How far a commit has come."""
+
+    NEW = auto()
+    NEEDS_STORE = auto()
+    """The range no longer remembers back to its read timestamp: the store must be asked."""
+    WAITING = auto()
+    JOINED = auto()
+    COMMITTED = auto()
+    FAILED = auto()
+
+
+class Waiter(Protocol):
+    """Whoever waits for a commit: a thread or a task."""
+
+    def wake(self) -> None:
+        """The commit is settled."""
+        ...
+
+    def lead(self) -> None:
+        """The commit is a member of the open batch, and its waiter must see it written."""
+        ...
+
+
+class StampedKey:
+    """A write whose key holds the commit's versionstamp: prefix + stamp + suffix."""
+
+    __slots__ = ("prefix", "suffix", "value")
+
+    def __init__(self, prefix: bytes, suffix: bytes, value: bytes) -> None:
+        self.prefix = prefix
+        self.suffix = suffix
+        self.value = value
+
+    def interval(self) -> KeyInterval:
+        """Every key the stamp may yet make: 63-bit timestamps begin below 0x80."""
+        return KeyInterval(self.prefix, self.prefix + b"\x80")
+
+
+class Commit:
+    """One transaction's reads and writes, and what became of them.
+
+    The client fills the first group and hands the object over; from then on it belongs to
+    the range until its waiter is woken, once, when `state` is COMMITTED or FAILED.
+    """
+
+    __slots__ = (
+        "alive_until",
+        "atomics",
+        "bytes",
+        "erased",
+        "error",
+        "expiries",
+        "id",
+        "priority",
+        "read_intervals",
+        "read_keys",
+        "read_timestamp",
+        "stamped_keys",
+        "stamped_values",
+        "state",
+        "timestamp",
+        "validated_at",
+        "waiter",
+        "write_intervals",
+        "write_keys",
+        "writes",
+    )
+
+    def __init__(
+        self, *, read_timestamp: Timestamp, priority: tuple[Timestamp, bytes], identity: bytes
+    ) -> None:
+        self.id = identity
+        self.priority = priority
+        """Read timestamp and id of the first attempt, kept over retries: the lower goes first."""
+        self.read_timestamp = read_timestamp
+        self.read_keys: set[bytes] = set()
+        self.read_intervals: list[KeyInterval] = []
+        self.writes: dict[bytes, bytes | None] = {}
+        self.expiries: dict[bytes, Timestamp] | None = None
+        self.erased: list[KeyInterval] = []
+        self.atomics: dict[bytes, list[AtomicOperation]] | None = None
+        self.stamped_keys: list[StampedKey] | None = None
+        self.stamped_values: dict[bytes, tuple[bytes, bytes]] | None = None
+        self.write_keys: set[bytes] | None = None
+        """Keys declared as written without a value (explicit write conflicts)."""
+        self.write_intervals: list[KeyInterval] | None = None
+        self.bytes = 0
+        self.alive_until: Timestamp = 0
+        """The smallest expiry of a value it found alive, 0 for none: it must commit below."""
+        self.validated_at = read_timestamp
+        """Reads are known to be true up to here."""
+        self.state = CommitState.NEW
+        self.timestamp: Timestamp = 0
+        self.error: FastnessError | None = None
+        self.waiter: Waiter | None = None
+
+    @property
+    def settled(self) -> bool:
+        """Whether it ended, one way or the other."""
+        return self.state is CommitState.COMMITTED or self.state is CommitState.FAILED
+
+    def fail(self, error: FastnessError) -> None:
+        """End without committing anything."""
+        self.state = CommitState.FAILED
+        self.error = error
+
+
+class OpenBatch:
+    """Commits that will be written together, and an index of what they write."""
+
+    __slots__ = ("_ordered", "_ordered_count", "bytes", "commits", "intervals", "keys", "waiting")
+
+    def __init__(self) -> None:
+        self.commits: list[Commit] = []
+        self.keys: set[bytes] = set()
+        self.intervals: list[KeyInterval] = []
+        self.waiting: list[Commit] = []
+        """Commits that read what this batch writes: validated again once it is durable."""
+        self.bytes = 0
+        self._ordered: list[bytes] = []
+        self._ordered_count = 0
+
+    def join(self, commit: Commit) -> None:
+        """Add a validated commit; its place in the batch is its place in commit order."""
+        self.commits.append(commit)
+        self.bytes += commit.bytes
+        keys = self.keys
+        keys.update(commit.writes)
+        if commit.erased:
+            self.intervals.extend(commit.erased)
+        if commit.atomics is not None:
+            keys.update(commit.atomics)
+        if commit.stamped_keys is not None:
+            self.intervals.extend(stamped.interval() for stamped in commit.stamped_keys)
+        if commit.stamped_values is not None:
+            keys.update(commit.stamped_values)
+        if commit.write_keys is not None:
+            keys.update(commit.write_keys)
+        if commit.write_intervals is not None:
+            self.intervals.extend(commit.write_intervals)
+
+    def overlaps(self, read_keys: set[bytes], read_intervals: list[KeyInterval]) -> bytes | None:
+        """A key (or begin of an interval) that is both read there and written here."""
+        if not self.keys.isdisjoint(read_keys):
+            return min(self.keys & read_keys)
+        for interval in self.intervals:
+            for key in read_keys:
+                if interval.begin <= key < interval.end:
+                    return key
+        for read in read_intervals:
+            hit = self._first_written(read)
+            if hit is not None:
+                return hit
+        return None
+
+    def _first_written(self, read: KeyInterval) -> bytes | None:
+        for interval in self.intervals:
+            if interval.overlaps(read):
+                return max(interval.begin, read.begin)
+        ordered = self.ordered()
+        place = bisect_left(ordered, read.begin)
+        if place < len(ordered) and ordered[place] < read.end:
+            return ordered[place]
+        return None
+
+    def ordered(self) -> list[bytes]:
+        """The written keys in order; sorted only when somebody asks."""
+        if self._ordered_count != len(self.keys):
+            self._ordered = sorted(self.keys)
+            self._ordered_count = len(self.keys)
+        return self._ordered

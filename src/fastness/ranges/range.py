@@ -1,0 +1,247 @@
+"""The leaseholder's state machine: validates and orders the commits of one range.
+
+Synchronous and deterministic: no I/O, no clock, no threads. Its shell (`fastness.hosting`)
+holds a lock around every call and performs what it asks for::
+
+    submit(commit) ------> JOINED         it is a member of the open batch
+                           WAITING        it will be validated again by itself
+                           NEEDS_STORE    the shell must validate it against the store
+                           FAILED         refused: conflict, overload
+    close(first, ...) ---> Batch          to be applied and synced
+    applied() -----------> [Commit]       settled: acknowledge them
+
+Order is the proof. Commits join the open batch one after another, a block of commit
+timestamps is drawn when the batch closes, and timestamps follow the order of joining. A
+commit is validated at the instant it joins, against everything applied since its read
+timestamp; and if it reads what a batch not yet durable writes, it waits for that batch and
+is validated again. So whatever it read is still true where it stands in the order: earlier
+members wrote none of it, later members come after it. A later member may therefore write
+what an earlier one read or wrote without waiting: locks held by a member that has joined
+admit whatever can only be ordered after it.
+
+Nothing of a batch is visible before it is durable: readers get timestamps at or below
+`visible`, which rises when a batch is durable.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+from fastness.encoding.intervals import KeyInterval
+from fastness.encoding.timestamps import Timestamp
+from fastness.errors import Conflict, FastnessError, MaybeCommitted, Overloaded
+from fastness.invariants import check, present
+from fastness.limits import Limits
+from fastness.ranges.batching import assemble
+from fastness.ranges.commit import Commit, CommitState, OpenBatch
+from fastness.ranges.recent import RecentWrites
+from fastness.ranges.reservations import Reservations
+from fastness.storage.contract import Batch, RangeState
+
+
+class Range:
+    """One range under one epoch; see the module's page for the order of calls."""
+
+    def __init__(self, state: RangeState, *, visible: Timestamp, limits: Limits) -> None:
+        """Serve a range just opened; every commit at or below `visible` is durable."""
+        self.range_id = state.range_id
+        self.epoch = state.epoch
+        self.limits = limits
+        self.visible = visible
+        """The highest timestamp a reader may be given while a batch is being written."""
+        self.recent = RecentWrites(low_water=visible, keys_max=limits.recent_keys)
+        self.reservations = Reservations()
+        self._batch_number = state.batch_number
+        self._open = OpenBatch()
+        self._overflow: deque[Commit] = deque()
+        self._written: OpenBatch | None = None
+        self._written_last: Timestamp = 0
+        self._settled: list[Commit] = []
+
+    @property
+    def writing(self) -> bool:
+        """Whether a batch has been closed and is not yet durable."""
+        return self._written is not None
+
+    @property
+    def wants_close(self) -> bool:
+        """Whether commits are waiting for a batch and none is being written."""
+        return self._written is None and bool(self._open.commits)
+
+    def queued(self) -> int:
+        """Commits that have neither been closed into a batch nor settled."""
+        waiting = len(self._overflow) + len(self._open.waiting) + self.reservations.waiting
+        if self._written is not None:
+            waiting += len(self._written.waiting)
+        return waiting + len(self._open.commits)
+
+    def submit(self, commit: Commit) -> CommitState:
+        """Validate a commit and let it join the open batch, wait, or fail."""
+        if self.queued() >= self.limits.commits_queued:
+            commit.fail(
+                Overloaded(
+                    f"{self.limits.commits_queued} commits are queued (limit commits_queued): "
+                    "back off and try again"
+                )
+            )
+            return commit.state
+        return self._admit(commit)
+
+    def _admit(self, commit: Commit) -> CommitState:
+        reads = bool(commit.read_keys or commit.read_intervals)
+        if reads and commit.validated_at < self.recent.newest:
+            if commit.validated_at < self.recent.low_water:
+                commit.state = CommitState.NEEDS_STORE
+                return commit.state
+            overwritten = self.recent.overwritten(
+                commit.read_keys, commit.read_intervals, commit.validated_at
+            )
+            if overwritten is not None:
+                commit.fail(conflict_of(overwritten.key, overwritten.winner))
+                return commit.state
+        if (reads and self._reads_undurable(commit)) or self._must_queue(commit):
+            commit.state = CommitState.WAITING
+            return commit.state
+        self._open.join(commit)
+        commit.state = CommitState.JOINED
+        return commit.state
+
+    def _reads_undurable(self, commit: Commit) -> bool:
+        """Let the commit wait for a batch that writes what it reads, if there is one."""
+        for batch in (self._written, self._open):
+            if batch is not None and (
+                batch.overlaps(commit.read_keys, commit.read_intervals) is not None
+            ):
+                batch.waiting.append(commit)
+                return True
+        return False
+
+    def _must_queue(self, commit: Commit) -> bool:
+        """Let the commit wait behind an older reservation or a full batch, if there is one."""
+        if self.reservations.holds_back(commit):
+            return True
+        if (
+            len(self._open.commits) >= self.limits.batch_commits
+            or self._open.bytes >= self.limits.batch_bytes
+        ):
+            self._overflow.append(commit)
+            return True
+        return False
+
+    def atomic_keys(self) -> set[bytes]:
+        """Keys of the open batch whose newest value `close` must be given."""
+        keys: set[bytes] = set()
+        for commit in self._open.commits:
+            if commit.atomics is not None:
+                keys.update(commit.atomics)
+        return keys
+
+    def close(self, first: Timestamp, found: dict[bytes, bytes | None]) -> Batch | None:
+        """Close the open batch under a block of timestamps drawn just now.
+
+        `first` is the block's first timestamp, one per member; `found` holds the newest cell
+        of each of `atomic_keys()`. `None` when no member was left to write: the settled
+        ones are then answered by `applied()` all the same.
+        """
+        check(self._written is None, "a batch was closed while another was being written")
+        check(first > self.visible, f"timestamp {first} was drawn at or below {self.visible}")
+        closing, self._open = self._open, OpenBatch()
+        commits = assemble(closing.commits, first, found, self.limits)
+        self._written = closing
+        self._written_last = first + len(closing.commits) - 1
+        for _ in range(len(self._overflow)):
+            self._admit_again(self._overflow.popleft())
+        if not commits:
+            return None
+        self._batch_number += 1
+        return Batch(
+            range_id=self.range_id, epoch=self.epoch, number=self._batch_number, commits=commits
+        )
+
+    def applied(self) -> list[Commit]:
+        """The closed batch is durable: make it visible and validate who waited for it.
+
+        Answers every commit that is settled now, in order.
+        """
+        batch = present(self._written, "no batch is being written")
+        self._written = None
+        settled = [commit for commit in batch.commits if commit.state is CommitState.FAILED]
+        committed = [commit for commit in batch.commits if commit.state is CommitState.JOINED]
+        for commit in committed:
+            commit.state = CommitState.COMMITTED
+        self.visible = max(self.visible, self._written_last)
+        waiting, batch.waiting, batch.commits = batch.waiting, [], []
+        if committed:
+            self.recent.add(batch, self._written_last)
+        for commit in waiting:
+            self._admit_again(commit)
+        settled.extend(committed)
+        settled.extend(self.take_settled())
+        return settled
+
+    def _admit_again(self, commit: Commit) -> None:
+        if self._admit(commit) is CommitState.FAILED or commit.state is CommitState.NEEDS_STORE:
+            self._settled.append(commit)
+
+    def take_settled(self) -> list[Commit]:
+        """Commits that ended, or need the store, while others were served."""
+        settled, self._settled = self._settled, []
+        return settled
+
+    def released(self) -> None:
+        """A reservation ended: whoever it held back is validated again."""
+        for commit in self.reservations.take_waiting():
+            self._admit_again(commit)
+
+    def fail_all(self, error: FastnessError) -> list[Commit]:
+        """The store failed: answers every commit, none of which will be acknowledged.
+
+        Members of the batch that was being written may be on disk: `MaybeCommitted`.
+        """
+        queued = [*self._overflow, *self._open.commits, *self._open.waiting]
+        queued += self.reservations.take_waiting()
+        doubtful: list[Commit] = []
+        if self._written is not None:
+            queued += self._written.waiting
+            doubtful = [c for c in self._written.commits if c.state is CommitState.JOINED]
+            queued += [c for c in self._written.commits if c.state is CommitState.FAILED]
+        self._overflow.clear()
+        self._open, self._written = OpenBatch(), None
+        for commit in queued:
+            if commit.state is not CommitState.FAILED:
+                commit.fail(error)
+        for commit in doubtful:
+            commit.fail(
+                MaybeCommitted(
+                    f"the store failed while this commit was being written ({error}): reopen "
+                    "the database and read what it wrote",
+                    transaction_id=commit.id,
+                )
+            )
+        return queued + doubtful
+
+    def touches(self, interval: KeyInterval, since: Timestamp) -> bool:
+        """Whether anything in `interval` was written above `since`, or may have been."""
+        if self._written is not None and self._written.overlaps(set(), [interval]) is not None:
+            return True
+        return self.recent.touches(interval, since)
+
+    def first_member(self) -> Commit | None:
+        """The first member of the open batch, `None` while it is empty."""
+        return self._open.commits[0] if self._open.commits else None
+
+    def open_count(self) -> int:
+        """How many commits the open batch has: the timestamps its block needs."""
+        return len(self._open.commits)
+
+
+def conflict_of(key: bytes, winner: Timestamp) -> Conflict:
+    """The error of a commit whose read of `key` was overtaken by `winner`."""
+    return Conflict(
+        f"key {key!r} was overwritten at {winner} after this transaction read it: run it again",
+        key=key,
+        winner=winner,
+    )
+
+
+__all__ = ["Range", "conflict_of"]
