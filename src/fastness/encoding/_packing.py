@@ -37,6 +37,7 @@ _SHOWN_CHARACTERS = 120
 _INTEGER_CODES = tuple(bytes((code,)) for code in range(0x1D))
 _ZERO_CODE = 0x14
 _eight_bytes = Struct(">BQ").pack
+_double = Struct(">Bd").pack
 _double_bits = Struct(">d").pack
 
 
@@ -57,9 +58,9 @@ def pack_null(_value: None) -> bytes:
 
 def pack_bytes(value: bytes) -> bytes:
     """A byte string, its zero bytes escaped."""
-    if b"\x00" in value:
+    if 0 in value:
         value = value.replace(b"\x00", b"\x00\xff")
-    return b"\x01%b\x00" % value
+    return b"\x01" + value + b"\x00"
 
 
 def pack_text(value: str) -> bytes:
@@ -93,23 +94,29 @@ def _wide_integer(value: int) -> bytes:
     return (_INTEGER_CODES[_ZERO_CODE - size] if size <= 8 else bytes((0x0B, size ^ 0xFF))) + body
 
 
-_SMALL_COUNT = 1024
-_SMALL_INTEGERS = tuple(_wide_integer(value) for value in range(_SMALL_COUNT))
-_EIGHT_BYTES_BEGIN = 1 << 56
-_EIGHT_BYTES_END = 1 << 64
+_SMALL_MIN, _SMALL_END = -128, 1024
+_SMALL_INTEGERS = tuple(map(_wide_integer, (*range(_SMALL_END), *range(_SMALL_MIN, 0))))
+"""Indexed by value: Python counts negative indices from the end, where those values stand."""
+_EIGHT_BYTES_MIN, _EIGHT_BYTES_END = 1 << 56, 1 << 64
 
 
 def pack_integer(value: int) -> bytes:
     """An integer of up to 255 bytes. Small ones and timestamps take a short cut."""
-    if 0 <= value < _SMALL_COUNT:
+    if _SMALL_MIN <= value < _SMALL_END:
         return _SMALL_INTEGERS[value]
-    if _EIGHT_BYTES_BEGIN <= value < _EIGHT_BYTES_END:
-        return _eight_bytes(0x1C, value)
+    if 0 < value < _EIGHT_BYTES_END:
+        if value >= _EIGHT_BYTES_MIN:
+            return _eight_bytes(0x1C, value)
+        size = (value.bit_length() + 7) >> 3
+        return _INTEGER_CODES[_ZERO_CODE + size] + value.to_bytes(size, "big")
     return _wide_integer(value)
 
 
 def pack_double(value: float) -> bytes:
     """A double, its bits turned so that bytes sort in IEEE's total order."""
+    if value > 0.0:
+        # Negating a number turns exactly its sign bit, which is all a positive one needs.
+        return _double(0x21, -value)
     return b"\x21" + ordered_bits(_double_bits(value))
 
 
@@ -118,7 +125,7 @@ def pack_single(value: SingleFloat) -> bytes:
     return b"\x20" + ordered_bits(value.representation)
 
 
-def pack_boolean(value: bool) -> bytes:  # noqa: FBT001 - the value to pack
+def pack_boolean(value: bool) -> bytes:
     """`False` or `True`."""
     return b"\x27" if value else b"\x26"
 

@@ -8,7 +8,7 @@ refusals are `InvalidEncoding` and name the offset.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from struct import Struct
 from typing import Any, NoReturn
 from uuid import UUID
@@ -40,14 +40,15 @@ def refuse(data: bytes, offset: int, why: str) -> NoReturn:
 def _terminated(data: bytes, offset: int) -> tuple[bytes, int]:
     """The unescaped bytes between a type code and its terminator, and the offset behind."""
     begin = offset + 1
-    end = data.find(b"\x00", begin)
-    if data[end + 1 : end + 2] != b"\xff" and end >= 0:
-        return data[begin:end], end + 1
+    end = data.find(0, begin)
+    escaped = False
     while end >= 0 and data[end + 1 : end + 2] == b"\xff":
-        end = data.find(b"\x00", end + 2)
+        escaped = True
+        end = data.find(0, end + 2)
     if end < 0:
         refuse(data, offset, "a string without its terminating zero byte")
-    return data[begin:end].replace(b"\x00\xff", b"\x00"), end + 1
+    content = data[begin:end]
+    return content.replace(b"\x00\xff", b"\x00") if escaped else content, end + 1
 
 
 def _fixed(data: bytes, offset: int, size: int) -> bytes:
@@ -74,8 +75,12 @@ def _text(data: bytes, offset: int) -> tuple[str, int]:
     raw, behind = _terminated(data, offset)
     try:
         return raw.decode(), behind
-    except UnicodeDecodeError as error:
-        refuse(data, offset, f"a string that is not UTF-8 ({error.reason})")
+    except UnicodeDecodeError as cause:
+        _refuse_text(data, offset, cause)
+
+
+def _refuse_text(data: bytes, offset: int, cause: UnicodeDecodeError) -> NoReturn:
+    refuse(data, offset, f"a string that is not UTF-8 ({cause.reason})")
 
 
 def _zero(_data: bytes, offset: int) -> tuple[int, int]:
@@ -115,7 +120,8 @@ def _single(data: bytes, offset: int) -> tuple[SingleFloat, int]:
 
 
 def _double(data: bytes, offset: int) -> tuple[float, int]:
-    return _double_from(unordered_bits(_fixed(data, offset, 8)))[0], offset + 9
+    value: float = _double_from(unordered_bits(_fixed(data, offset, 8)))[0]
+    return value, offset + 9
 
 
 def _false(_data: bytes, offset: int) -> tuple[bool, int]:
@@ -158,6 +164,36 @@ def _nested_at(data: bytes, offset: int, depth: int) -> tuple[tuple[TupleElement
         else:
             return tuple(elements), position + 1
     refuse(data, offset, "a nested tuple without its terminating zero byte")
+
+
+def unpack_all(data: bytes, offset: int, decoders: Sequence[Decoder]) -> tuple[Any, ...]:
+    """Every element from `offset` to the end of the key.
+
+    Text and positive integers are decoded in place: nearly every key is made of them, and
+    calling a decoder costs as much as its work. What is odd about one goes to its decoder.
+    """
+    elements: list[TupleElement] = []
+    end = len(data)
+    try:
+        while offset < end:
+            code = data[offset]
+            if code == 0x02:
+                stop = data.find(0, offset)
+                if stop >= 0 and data[stop + 1 : stop + 2] != b"\xff":
+                    elements.append(data[offset + 1 : stop].decode())
+                    offset = stop + 1
+                    continue
+            elif 0x15 <= code <= 0x1C:
+                behind = offset + code - 0x13
+                if behind <= end and data[offset + 1]:
+                    elements.append(int.from_bytes(data[offset + 1 : behind], "big"))
+                    offset = behind
+                    continue
+            element, offset = decoders[code](data, offset)
+            elements.append(element)
+    except UnicodeDecodeError as cause:
+        _refuse_text(data, offset, cause)
+    return tuple(elements)
 
 
 def _decoder_of(code: int) -> Decoder:

@@ -29,7 +29,7 @@ _FROM_URL = bytes.maketrans(b"-_", b"+/")
 _REMEDY = "pass the continuation of the same scan's last page unchanged, or start without one"
 
 
-def encode(scan: KeyInterval, reverse: bool, last_key: bytes) -> bytes:  # noqa: FBT001
+def encode(scan: KeyInterval, reverse: bool, last_key: bytes) -> bytes:
     """The token that continues `scan` behind `last_key`, the last key it returned."""
     invariants.check(scan.contains(last_key), "a scan returned a key outside its interval")
     digest = _digest(scan, reverse)
@@ -38,21 +38,21 @@ def encode(scan: KeyInterval, reverse: bool, last_key: bytes) -> bytes:  # noqa:
     return urlsafe_b64encode(packed).rstrip(b"=")
 
 
-def decode(token: bytes, scan: KeyInterval, reverse: bool) -> bytes:  # noqa: FBT001
+def decode(token: bytes, scan: KeyInterval, reverse: bool) -> bytes:
     """The last key of the page that gave out `token`.
 
     `InvalidContinuation` when the token is damaged, of another version, or of another
     interval or direction than `scan` and `reverse`.
     """
     packed = _from_printable(token)
+    if packed[:1] != _VERSION:
+        raise InvalidContinuation(
+            f"continuation {_shown(token)} is no token of version {_VERSION[0]}; {_REMEDY}"
+        )
     digest = packed[1 : 1 + _DIGEST_BYTES]
     checksum, rest = packed[1 + _DIGEST_BYTES : _HEAD_BYTES], packed[_HEAD_BYTES:]
     if len(packed) < _HEAD_BYTES or checksum != _checksum(digest, rest):
         raise InvalidContinuation(f"continuation {_shown(token)} is damaged; {_REMEDY}")
-    if packed[:1] != _VERSION:
-        raise InvalidContinuation(
-            f"continuation {_shown(token)} has version {packed[0]}, not {_VERSION[0]}; {_REMEDY}"
-        )
     last_key = scan.begin[: _shared(scan)] + rest
     if digest != _digest(scan, reverse) or not scan.contains(last_key):
         raise InvalidContinuation(
@@ -77,7 +77,7 @@ def _from_printable(token: bytes) -> bytes:
     return packed
 
 
-def _digest(scan: KeyInterval, reverse: bool) -> bytes:  # noqa: FBT001
+def _digest(scan: KeyInterval, reverse: bool) -> bytes:
     """What ties a token to its scan. The length of begin keeps begin and end apart."""
     digest = blake2b(digest_size=_DIGEST_BYTES, person=b"fastness scan")
     digest.update(b"%d %d " % (reverse, len(scan.begin)))

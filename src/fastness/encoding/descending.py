@@ -25,12 +25,13 @@ These are ours, not part of FoundationDB's tuple layer: `tuples.unpack` refuses 
 from __future__ import annotations
 
 from fastness.encoding._packing import shown
-from fastness.encoding._unpacking import DECODERS, refuse
+from fastness.encoding._unpacking import DECODERS, refuse, unpack_all
 from fastness.encoding.elements import TupleElement, complement
 from fastness.errors import InvalidEncoding
 
 _CODE_SUM = 0xFE
 _CODE_MIN = 0xFE - 0x33
+_TURNED_CODES = tuple(bytes((_CODE_SUM - code,)) for code in range(0x34))
 _TERMINATED_CODES = frozenset((0x01, 0x02, 0x05))
 
 
@@ -41,9 +42,8 @@ def descending(packed_element: bytes) -> bytes:
     are appended to either.
     """
     code = packed_element[0]
-    if code in _TERMINATED_CODES:
-        return bytes((_CODE_SUM - code,)) + complement(packed_element[1:]) + b"\xff"
-    return bytes((_CODE_SUM - code,)) + complement(packed_element[1:])
+    turned = _TURNED_CODES[code] + complement(packed_element[1:])
+    return turned + b"\xff" if code in _TERMINATED_CODES else turned
 
 
 def ascending(descended: bytes) -> bytes:
@@ -58,10 +58,38 @@ def ascending(descended: bytes) -> bytes:
 
 def unpack_descending(key: bytes, offset: int = 0) -> tuple[TupleElement, int]:
     """The descending element that begins at `offset`, and the offset behind it."""
+    _require_bytes(key)
     if not 0 <= offset < len(key):
         refuse(key, offset, "the key ends where a descending element should begin")
     if not _CODE_MIN <= key[offset] <= _CODE_SUM:
         refuse(key, offset, f"type code 0x{key[offset]:02x} is not one of a descending element")
+    return _decode(key, offset)
+
+
+def unpack_mixed(key: bytes, offset: int = 0) -> tuple[TupleElement, ...]:
+    """The elements of a key from `offset` on, ascending and descending ones mixed."""
+    _require_bytes(key)
+    return unpack_all(key, offset, _MIXED_DECODERS)
+
+
+def _require_bytes(key: object) -> None:
+    if type(key) is not bytes:
+        raise InvalidEncoding(f"{shown(key)} of type {type(key).__name__} is not bytes")
+
+
+def _decode(key: bytes, offset: int) -> tuple[TupleElement, int]:
+    """Decode behind a code in 0xcb..0xfe; counters and moments, the common ones, in place."""
+    code = key[offset]
+    if 0xE2 <= code <= 0xE9:
+        size = 0xEA - code
+        body = key[offset + 1 : offset + 1 + size]
+        if len(body) == size and body[0] != 0xFF:
+            return (1 << 8 * size) - 1 - int.from_bytes(body, "big"), offset + 1 + size
+    return _decode_complement(key, offset)
+
+
+def _decode_complement(key: bytes, offset: int) -> tuple[TupleElement, int]:
+    """Decode by turning the rest of the key around."""
     code = _CODE_SUM - key[offset]
     turned = bytes((code,)) + complement(key[offset + 1 :])
     try:
@@ -77,13 +105,6 @@ def unpack_descending(key: bytes, offset: int = 0) -> tuple[TupleElement, int]:
     return element, offset + size + 1
 
 
-def unpack_mixed(key: bytes, offset: int = 0) -> tuple[TupleElement, ...]:
-    """The elements of a key from `offset` on, ascending and descending ones mixed."""
-    elements: list[TupleElement] = []
-    while offset < len(key):
-        if key[offset] < _CODE_MIN:
-            element, offset = DECODERS[key[offset]](key, offset)
-        else:
-            element, offset = unpack_descending(key, offset)
-        elements.append(element)
-    return tuple(elements)
+_MIXED_DECODERS = tuple(
+    _decode if _CODE_MIN <= code <= _CODE_SUM else decoder for code, decoder in enumerate(DECODERS)
+)

@@ -18,11 +18,10 @@ from fastness.errors import InvalidKey
 
 @dataclass(frozen=True, slots=True, init=False)
 class Subspace:
-    """The keys that begin with a raw prefix and a packed tuple::
+    """The keys that begin with a raw prefix and a packed tuple.
 
-    users = Subspace(("users",))
-    users.pack((42, "name"))       # the key of ("users", 42, "name")
-    users[42].pack(("name",))      # the same
+    `users = Subspace(("users",))` gives `users.pack((42, "name"))` the key of
+    `("users", 42, "name")`; so does `users[42].pack(("name",))`.
     """
 
     key: bytes

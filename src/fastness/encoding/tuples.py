@@ -28,7 +28,7 @@ from fastness.encoding._packing import (
     require_depth,
     shown,
 )
-from fastness.encoding._unpacking import DECODERS, refuse
+from fastness.encoding._unpacking import DECODERS, refuse, unpack_all
 from fastness.encoding.elements import (
     TRANSACTION_BYTES,
     SingleFloat,
@@ -79,12 +79,7 @@ def unpack(key: bytes, offset: int = 0) -> tuple[TupleElement, ...]:
     Strict: only what `pack` writes is accepted, so `pack(unpack(key)) == key`.
     """
     _require_bytes(key)
-    elements: list[TupleElement] = []
-    end = len(key)
-    while offset < end:
-        element, offset = DECODERS[key[offset]](key, offset)
-        elements.append(element)
-    return tuple(elements)
+    return unpack_all(key, offset, DECODERS)
 
 
 def unpack_element(key: bytes, offset: int = 0) -> tuple[TupleElement, int]:
