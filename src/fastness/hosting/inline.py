@@ -33,6 +33,7 @@ from threading import Condition, Lock, Thread
 from fastness.encoding.intervals import KeyInterval, successor
 from fastness.encoding.timestamps import Timestamp, from_milliseconds
 from fastness.errors import DatabaseClosed, FastnessError, SnapshotTooOld, StoreUnavailable
+from fastness.hosting.forking import own
 from fastness.hosting.validation import validate_in_store
 from fastness.hosting.waiters import TaskWaiter, ThreadWaiter, wake_all
 from fastness.hosting.watching import Watch, WatchTable
@@ -92,6 +93,7 @@ class InlineHost:
         self._abandoned: OrderedDict[bytes, Commit] = OrderedDict()
         self.counts = HostCounts()
         self._oracle = self._start_oracle()
+        own(self)
         start = self._oracle.issued
         state = store.open_range(RANGE_ID, store.range_epoch(RANGE_ID) + 1)
         self.prune_horizon = state.prune_horizon
@@ -124,8 +126,8 @@ class InlineHost:
     def _advance(self) -> Timestamp:
         """Let the visible timestamp follow the clock, unless a batch is being written."""
         with self._mutex:
-            self._refuse_if_closed()
-            if not self._range.writing:
+            self._refuse_if_ended()
+            if not self._range.writing and self._failure is None:
                 oracle = self._oracle
                 oracle.observe(self._wall_ms(), self.clock.boot_ns())
                 issued = oracle.issue(1)
@@ -142,10 +144,12 @@ class InlineHost:
         oracle.raise_ceiling(ceiling)
 
     def cell_at(self, key: bytes, at: Timestamp) -> bytes | None:
-        """The cell a reader at `at` is to see, expired or not; `SnapshotTooOld` below the horizon.
+        """The cell a reader at `at` is to see; `SnapshotTooOld` below the horizon.
 
         The horizon is looked at after the store was read: it rises before anything is removed.
         """
+        if self._failure is not None:
+            self._refuse_if_ended()
         cell = self.store.get(key, at)
         self._refuse_if_pruned(at)
         return cell
@@ -159,6 +163,8 @@ class InlineHost:
         above `at`. `applying` is read after them, and rises before a batch is applied, so
         a batch whose effect they show is never missed.
         """
+        if self._failure is not None:
+            self._refuse_if_ended()
         items = self.store.scan_newest(interval, limit=limit, reverse=reverse)
         if self.applying > at:
             with self._mutex:
@@ -459,6 +465,26 @@ class InlineHost:
         if not self.durable and self._failure is None:
             self.store.sync()
 
+    def disown(self) -> None:
+        """This is a forked child: the database belongs to the parent."""
+        self._failure = DatabaseClosed(
+            "this process inherited the database through a fork: open it again here, or share "
+            "it through a server"
+        )
+        self._mutex, self._store_lock = Lock(), Lock()
+        self._idle = Condition(self._mutex)
+        self.newest = self._refuse_read
+        self._committer_thread = None
+
+    def _refuse_read(self, _key: bytes) -> bytes | None:
+        self._refuse_if_closed()
+        return None
+
+    def _refuse_if_ended(self) -> None:
+        """Reads go on after a failed write, as far as the store lets them; not after a close."""
+        if isinstance(self._failure, DatabaseClosed):
+            self._refuse_if_closed()
+
     def close(self) -> None:
         """Finish the commits under way, record the last timestamp, close the store."""
         with self._mutex:
@@ -468,6 +494,7 @@ class InlineHost:
                 return
             clean = self._failure is None
             self._failure = DatabaseClosed("the database was closed: open it again")
+            self.newest = self._refuse_read
         if self._committer_thread is not None:
             self._committer.put(None)
             self._committer_thread.join()
