@@ -34,6 +34,7 @@ from fastness.encoding.intervals import KeyInterval, successor
 from fastness.encoding.timestamps import Timestamp, from_milliseconds
 from fastness.errors import DatabaseClosed, FastnessError, SnapshotTooOld, StoreUnavailable
 from fastness.hosting.forking import own
+from fastness.hosting.interrupts import interrupts_deferred
 from fastness.hosting.validation import validate_in_store
 from fastness.hosting.waiters import TaskWaiter, ThreadWaiter, wake_all
 from fastness.hosting.watching import Watch, WatchTable
@@ -85,8 +86,6 @@ class InlineHost:
         self._leading = False
         self._idle = Condition(self._mutex)
         self._batch: Batch | None = None
-        self._settled: list[Commit] = []
-        self._heir: Commit | None = None
         self._failure: FastnessError | None = None
         self._committer: SimpleQueue[str | None] = SimpleQueue()
         self._committer_thread: Thread | None = None
@@ -168,7 +167,7 @@ class InlineHost:
         items = self.store.scan_newest(interval, limit=limit, reverse=reverse)
         if self.applying > at:
             with self._mutex:
-                touched = self._range.touches(interval, at)
+                touched = self._failure is not None or self._range.touches(interval, at)
             if touched:
                 items = self.store.scan(interval, at=at, limit=limit, reverse=reverse)
                 self._refuse_if_pruned(at)
@@ -185,15 +184,28 @@ class InlineHost:
 
     def commit(self, commit: Commit) -> None:
         """Commit and wait until it is settled; the caller looks at `commit.state`."""
-        waiter = ThreadWaiter()
+        waiter = ThreadWaiter(self._start_committer)
         commit.waiter = waiter
-        if self._submit(commit):
-            self._lead()
+        with interrupts_deferred():
+            if self._submit(commit):
+                self._lead()
         while not commit.settled:
-            waiter.sleep()
+            try:
+                waiter.sleep()
+            except BaseException:
+                self._abandon(waiter)
+                raise
             if waiter.leads:
                 waiter.leads = False
-                self._lead()
+                with interrupts_deferred():
+                    self._lead()
+
+    def _abandon(self, waiter: ThreadWaiter) -> None:
+        """A waiting thread was torn away: somebody else leads if it was to."""
+        with self._mutex:
+            waiter.gone = True
+            if waiter.leads:
+                self._start_committer()
 
     async def commit_async(self, commit: Commit) -> None:
         """As `commit`, for a task. Cancelling it leaves the commit under way."""
@@ -255,12 +267,9 @@ class InlineHost:
             self._settle()
         except FastnessError as error:
             self._fail(error)
-        except Exception as error:
+        except BaseException as error:
+            # Whatever this is, nothing of the batch may be acknowledged.
             self._fail(StoreUnavailable(f"the database failed and closed itself: {error!r}"))
-            raise
-        except BaseException:
-            # Ctrl-C between two steps: finish the batch first, others depend on it.
-            self._finish_interrupted()
             raise
 
     def _close_batch(self) -> None:
@@ -292,51 +301,27 @@ class InlineHost:
             if self.durable:
                 self.store.sync()
 
-    def _finish_interrupted(self) -> None:
-        """Do what is left of leading; each step is safe to do again."""
-        try:
-            if not self._range.writing and self._range.open_count() and not self._settled:
-                self._close_batch()
-            batch = self._batch
-            if self._range.writing:
-                if batch is not None:
-                    if self.store.applied < batch.commits[-1].timestamp:
-                        with self._store_lock:
-                            self.store.apply(batch)
-                    self.store.sync()
-                self._settle()
-            else:
-                self._announce()
-        except FastnessError as error:
-            self._fail(error)
-
     def _settle(self) -> None:
-        """The batch is durable: make it visible, then tell everybody."""
+        """The batch is durable: make it visible, hand leadership on, wake whoever is done."""
+        batch = self._batch
         with self._mutex:
-            self._settled += self._range.applied()
+            settled = self._range.applied()
             self.visible = self._range.visible
+            self._batch = None
             self.counts.batches += 1
-            self._heir = self._next_leader()
-        self._announce()
-
-    def _announce(self) -> None:
-        """Hand leadership on, fire watches, wake whoever is done."""
-        heir, self._heir = self._heir, None
-        if heir is not None and heir.waiter is not None:
-            heir.waiter.lead()
-        batch, self._batch = self._batch, None
+            self._pass_leadership()
         if batch is not None and self.watches:
             self.watches.fire(batch)
-        settled, self._settled = self._settled, []
         self._answer(settled)
 
-    def _next_leader(self) -> Commit | None:
-        """Under the mutex: the member of the open batch who leads next, if there is one."""
+    def _pass_leadership(self) -> None:
+        """Under the mutex: let a member of the open batch lead, if there is one."""
         heir = self._range.first_member()
         self._leading = heir is not None
         if heir is None:
             self._idle.notify_all()
-        return heir
+        elif heir.waiter is not None:
+            heir.waiter.lead()
 
     def _answer(self, settled: list[Commit]) -> None:
         done: list[Commit] = []
@@ -368,9 +353,9 @@ class InlineHost:
         """The store refused a batch: it is closed, and so is this host."""
         with self._mutex:
             self._failure = self._failure or error
-            failed = self._settled + self._range.fail_all(error)
+            failed = self._range.fail_all(error)
             self._leading = False
-            self._batch, self._settled = None, []
+            self._batch = None
             self._idle.notify_all()
         _log.error("the store failed, the database is closed: %s", error)
         wake_all(commit.waiter for commit in failed)
@@ -418,9 +403,8 @@ class InlineHost:
         with self._mutex:
             self._range.released()
             settled = self._range.take_settled()
-            heir = None if self._leading else self._next_leader()
-        if heir is not None and heir.waiter is not None:
-            heir.waiter.lead()
+            if not self._leading:
+                self._pass_leadership()
         self._answer(settled)
 
     def prune_step(self) -> int:

@@ -12,11 +12,14 @@ from fastness.ranges import Waiter
 class ThreadWaiter:
     """A thread that sleeps on a lock until its commit is settled or it must lead a batch."""
 
-    __slots__ = ("_lock", "leads")
+    __slots__ = ("_lock", "_start_committer", "gone", "leads")
 
-    def __init__(self) -> None:
+    def __init__(self, start_committer: Callable[[], None]) -> None:
         self._lock = Lock()
         self._lock.acquire()
+        self._start_committer = start_committer
+        self.gone = False
+        """Set when the thread was torn away and waits no more."""
         self.leads = False
         """Set when this thread must write the open batch."""
 
@@ -27,8 +30,11 @@ class ThreadWaiter:
 
     def lead(self) -> None:
         """Make the thread write the open batch, which its commit is a member of."""
-        self.leads = True
-        self.wake()
+        if self.gone:
+            self._start_committer()
+        else:
+            self.leads = True
+            self.wake()
 
     def sleep(self) -> None:
         """Wait until woken."""
