@@ -12,6 +12,7 @@ from struct import Struct
 from typing import Any
 from uuid import UUID
 
+from fastness.encoding._messages import shown
 from fastness.encoding.elements import (
     SingleFloat,
     TupleElement,
@@ -33,22 +34,11 @@ NESTED_NULL = b"\x00\xff"
 NESTED = b"\x05"
 END = b"\x00"
 
-_SHOWN_CHARACTERS = 120
 _INTEGER_CODES = tuple(bytes((code,)) for code in range(0x1D))
 _ZERO_CODE = 0x14
 _eight_bytes = Struct(">BQ").pack
 _double = Struct(">Bd").pack
 _double_bits = Struct(">d").pack
-
-
-def shown(value: object) -> str:
-    """A value as an error message shows it: its repr, shortened, whatever the value is."""
-    try:
-        text = repr(value)
-    except (ValueError, RecursionError):
-        # Python refuses to print integers of thousands of digits, and very deep tuples.
-        text = f"a value of type {type(value).__name__} too large to print"
-    return text if len(text) <= _SHOWN_CHARACTERS else text[:_SHOWN_CHARACTERS] + "..."
 
 
 def pack_null(_value: None) -> bytes:

@@ -13,7 +13,8 @@ from struct import Struct
 from typing import Any, NoReturn
 from uuid import UUID
 
-from fastness.encoding._packing import DEPTH_MAX, shown
+from fastness.encoding._messages import shown
+from fastness.encoding._packing import DEPTH_MAX
 from fastness.encoding.elements import (
     SingleFloat,
     TupleElement,
@@ -35,6 +36,12 @@ def refuse(data: bytes, offset: int, why: str) -> NoReturn:
     raise InvalidEncoding(
         f"byte {offset} of {shown(data)}: {why}; this is not a packed tuple, or it is damaged"
     )
+
+
+def require_bytes(key: object) -> None:
+    """Refuse anything but `bytes`, also what resembles them: keys are compared and kept."""
+    if type(key) is not bytes:
+        raise InvalidEncoding(f"{shown(key)} of type {type(key).__name__} is not bytes")
 
 
 def _terminated(data: bytes, offset: int) -> tuple[bytes, int]:

@@ -13,7 +13,8 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from fastness.encoding._packing import ENCODERS, NULL, Encoder, shown
+from fastness.encoding._messages import shown
+from fastness.encoding._packing import ENCODERS, NULL, Encoder
 from fastness.encoding.descending import descending
 from fastness.encoding.elements import SingleFloat, Versionstamp
 from fastness.errors import InvalidKey

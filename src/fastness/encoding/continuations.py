@@ -18,6 +18,7 @@ from binascii import a2b_base64
 from hashlib import blake2b
 
 from fastness import invariants
+from fastness.encoding._messages import shown
 from fastness.encoding.intervals import KeyInterval
 from fastness.errors import InvalidContinuation
 
@@ -47,16 +48,16 @@ def decode(token: bytes, scan: KeyInterval, reverse: bool) -> bytes:
     packed = _from_printable(token)
     if packed[:1] != _VERSION:
         raise InvalidContinuation(
-            f"continuation {_shown(token)} is no token of version {_VERSION[0]}; {_REMEDY}"
+            f"continuation {shown(token)} is no token of version {_VERSION[0]}; {_REMEDY}"
         )
     digest = packed[1 : 1 + _DIGEST_BYTES]
     checksum, rest = packed[1 + _DIGEST_BYTES : _HEAD_BYTES], packed[_HEAD_BYTES:]
     if len(packed) < _HEAD_BYTES or checksum != _checksum(digest, rest):
-        raise InvalidContinuation(f"continuation {_shown(token)} is damaged; {_REMEDY}")
+        raise InvalidContinuation(f"continuation {shown(token)} is damaged; {_REMEDY}")
     last_key = scan.begin[: _shared(scan)] + rest
     if digest != _digest(scan, reverse) or not scan.contains(last_key):
         raise InvalidContinuation(
-            f"continuation {_shown(token)} belongs to a scan of another interval or direction; "
+            f"continuation {shown(token)} belongs to a scan of another interval or direction; "
             f"{_REMEDY}"
         )
     return last_key
@@ -66,14 +67,14 @@ def _from_printable(token: bytes) -> bytes:
     """The bytes of a printable token, in its one canonical spelling."""
     if type(token) is not bytes:
         raise InvalidContinuation(
-            f"continuation {_shown(token)} of type {type(token).__name__} is not bytes; {_REMEDY}"
+            f"continuation {shown(token)} of type {type(token).__name__} is not bytes; {_REMEDY}"
         )
     try:
         packed = a2b_base64(token.translate(_FROM_URL) + b"=" * (-len(token) % 4))
     except Base64Error:
         packed = b""
     if urlsafe_b64encode(packed).rstrip(b"=") != token:
-        raise InvalidContinuation(f"continuation {_shown(token)} is damaged; {_REMEDY}")
+        raise InvalidContinuation(f"continuation {shown(token)} is damaged; {_REMEDY}")
     return packed
 
 
@@ -99,8 +100,3 @@ def _shared(scan: KeyInterval) -> int:
     if begin[:length] == end[:length]:
         return length
     return next(at for at in range(length) if begin[at] != end[at])
-
-
-def _shown(token: object) -> str:
-    text = repr(token)
-    return text if len(text) <= 80 else text[:80] + "..."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from struct import Struct
 
+from fastness.encoding._messages import shown
 from fastness.errors import InvalidEncoding, InvalidValue, LimitExceeded
 
 COUNTER_BYTES = 8
@@ -22,10 +23,10 @@ def encode(value: int) -> bytes:
     addition too: counters do not wrap around).
     """
     if type(value) is not int:
-        raise InvalidValue(f"counter {value!r} of type {type(value).__name__} is not an int")
+        raise InvalidValue(f"counter {shown(value)} of type {type(value).__name__} is not an int")
     if not COUNTER_MIN <= value <= COUNTER_MAX:
         raise LimitExceeded(
-            f"counter {value:#x} does not fit {COUNTER_BYTES} bytes; keep it within "
+            f"counter {shown(value)} does not fit {COUNTER_BYTES} bytes; keep it within "
             f"{COUNTER_MIN} to {COUNTER_MAX}"
         )
     return _pack(value)
@@ -35,7 +36,7 @@ def decode(stored: bytes) -> int:
     """The value of a stored counter; `InvalidEncoding` unless it is 8 bytes."""
     if type(stored) is not bytes or len(stored) != COUNTER_BYTES:
         raise InvalidEncoding(
-            f"{stored[:32]!r} is not a counter of {COUNTER_BYTES} bytes; add, min and max "
+            f"{shown(stored)} is not a counter of {COUNTER_BYTES} bytes; add, min and max "
             "work on keys that only they, or counters.encode, have written"
         )
     value: int = _unpack(stored)[0]

@@ -24,8 +24,8 @@ These are ours, not part of FoundationDB's tuple layer: `tuples.unpack` refuses 
 
 from __future__ import annotations
 
-from fastness.encoding._packing import shown
-from fastness.encoding._unpacking import DECODERS, refuse, unpack_all
+from fastness.encoding._messages import shown
+from fastness.encoding._unpacking import DECODERS, refuse, require_bytes, unpack_all
 from fastness.encoding.elements import TupleElement, complement
 from fastness.errors import InvalidEncoding
 
@@ -58,7 +58,7 @@ def ascending(descended: bytes) -> bytes:
 
 def unpack_descending(key: bytes, offset: int = 0) -> tuple[TupleElement, int]:
     """The descending element that begins at `offset`, and the offset behind it."""
-    _require_bytes(key)
+    require_bytes(key)
     if not 0 <= offset < len(key):
         refuse(key, offset, "the key ends where a descending element should begin")
     if not _CODE_MIN <= key[offset] <= _CODE_SUM:
@@ -68,13 +68,8 @@ def unpack_descending(key: bytes, offset: int = 0) -> tuple[TupleElement, int]:
 
 def unpack_mixed(key: bytes, offset: int = 0) -> tuple[TupleElement, ...]:
     """The elements of a key from `offset` on, ascending and descending ones mixed."""
-    _require_bytes(key)
+    require_bytes(key)
     return unpack_all(key, offset, _MIXED_DECODERS)
-
-
-def _require_bytes(key: object) -> None:
-    if type(key) is not bytes:
-        raise InvalidEncoding(f"{shown(key)} of type {type(key).__name__} is not bytes")
 
 
 def _decode(key: bytes, offset: int) -> tuple[TupleElement, int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from fastness.encoding._packing import shown
+from fastness.encoding._messages import shown
 from fastness.encoding.intervals import KeyInterval
 from fastness.encoding.tuples import (
     TupleElement,

@@ -31,7 +31,7 @@ def to_milliseconds(timestamp: Timestamp) -> int:
 
 def from_datetime(moment: datetime) -> Timestamp:
     """The highest timestamp at or below `moment`, which must carry a time zone."""
-    if moment.tzinfo is None:
+    if moment.utcoffset() is None:
         raise InvalidTimestamp(
             f"{moment!r} has no time zone: use datetime.now(UTC) or .replace(tzinfo=...)"
         )

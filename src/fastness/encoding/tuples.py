@@ -20,15 +20,15 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from fastness.encoding._messages import shown
 from fastness.encoding._packing import (
     DEPTH_MAX,
     ENCODERS,
     INTEGER_BYTES_MAX,
     pack_element,
     require_depth,
-    shown,
 )
-from fastness.encoding._unpacking import DECODERS, refuse, unpack_all
+from fastness.encoding._unpacking import DECODERS, refuse, require_bytes, unpack_all
 from fastness.encoding.elements import (
     TRANSACTION_BYTES,
     SingleFloat,
@@ -36,7 +36,7 @@ from fastness.encoding.elements import (
     Versionstamp,
 )
 from fastness.encoding.intervals import KeyInterval
-from fastness.errors import InvalidEncoding, InvalidKey
+from fastness.errors import InvalidKey
 
 __all__ = [
     "DEPTH_MAX",
@@ -78,21 +78,16 @@ def unpack(key: bytes, offset: int = 0) -> tuple[TupleElement, ...]:
 
     Strict: only what `pack` writes is accepted, so `pack(unpack(key)) == key`.
     """
-    _require_bytes(key)
+    require_bytes(key)
     return unpack_all(key, offset, DECODERS)
 
 
 def unpack_element(key: bytes, offset: int = 0) -> tuple[TupleElement, int]:
     """The element whose type code stands at `offset`, and the offset behind it."""
-    _require_bytes(key)
+    require_bytes(key)
     if not 0 <= offset < len(key):
         refuse(key, offset, "the key ends where an element should begin")
     return DECODERS[key[offset]](key, offset)
-
-
-def _require_bytes(key: object) -> None:
-    if type(key) is not bytes:
-        raise InvalidEncoding(f"{shown(key)} of type {type(key).__name__} is not bytes")
 
 
 def range_of(elements: tuple[TupleElement, ...]) -> KeyInterval:
