@@ -1,1 +1,37 @@
-"""Backup, restore, export, import and verification."""
+"""Looking after a database: backup, restore, export, import, check.
+
+Each is a function with a typed result. None prints; long ones report `Progress` to a callback,
+and end cleanly when it raises. They block: from a task call them by `asyncio.to_thread`.
+They take a `Database` or an `AsyncDatabase`.
+
+    from pathlib import Path
+    from fastness import operations
+
+    operations.backup(db, Path("backups/monday"))                  # while others go on writing
+    operations.restore(Path("backups/monday"), Path("data-new"))   # verified, of a new identity
+    report = operations.check(db)                                  # report.findings
+
+`docs/OPERATIONS.md` has the runbooks.
+"""
+
+from fastness.operations.exporting import ExportReport, export_lines
+from fastness.operations.importing import (
+    ImportMark,
+    ImportReport,
+    import_lines,
+    import_mark,
+    verify_lines,
+)
+from fastness.operations.progress import OnProgress, Progress
+
+__all__ = [
+    "ExportReport",
+    "ImportMark",
+    "ImportReport",
+    "OnProgress",
+    "Progress",
+    "export_lines",
+    "import_lines",
+    "import_mark",
+    "verify_lines",
+]
