@@ -120,6 +120,17 @@ def test_single_floats_compare_as_their_keys(left: SingleFloat, right: SingleFlo
     assert hash(SingleFloat.from_bytes(left.representation)) == hash(left)
 
 
+def test_floats_sort_in_the_total_order() -> None:
+    """Negative NaN, -inf, numbers with -0.0 below 0.0, inf, NaN; as values and as keys."""
+    bits = "ffc00001 ff800000 bf800000 80000001 80000000 00000000 00000001 3f800000 7f800000"
+    rising = [SingleFloat.from_bytes(bytes.fromhex(word)) for word in (*bits.split(), "7fc00001")]
+    assert sorted(rising[::-1]) == rising
+    assert sorted(rising, key=lambda value: pack((value,))) == rising
+    doubles = [-math.nan, -math.inf, -1.0, -5e-324, -0.0, 0.0, 5e-324, 1.0, math.inf, math.nan]
+    keys = [pack((math.copysign(value, index - 4.5),)) for index, value in enumerate(doubles)]
+    assert sorted(keys) == keys
+
+
 @given(st.floats(width=32))
 def test_single_floats_hold_what_fits_them(value: float) -> None:
     """A value of single precision comes back exactly."""

@@ -25,6 +25,7 @@ from fastness.encoding._packing import (
     DEPTH_MAX,
     ENCODERS,
     INTEGER_BYTES_MAX,
+    Encoder,
     pack_element,
     require_depth,
 )
@@ -40,7 +41,9 @@ from fastness.errors import InvalidKey
 
 __all__ = [
     "DEPTH_MAX",
+    "ENCODERS",
     "INTEGER_BYTES_MAX",
+    "Encoder",
     "SingleFloat",
     "TupleElement",
     "Versionstamp",
