@@ -5,7 +5,8 @@ What forces an edge of data only its checker knows; it hands over a function tha
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Final
 
 from fastness.testing._cycles import Cycle, Step, find_cycles
@@ -30,6 +31,12 @@ TITLES: Final = {
     "G-nonadjacent": "long fork: two readers saw two writes in opposite orders",
     "G2": "write skew: each acted on what the other was about to change",
     LOST_UPDATE: "an update was overwritten by one that had not seen it",
+    "G1a": "aborted read: what a failed transaction wrote was seen",
+    "G1b": "intermediate read: a transaction was seen half done",
+    "garbage-read": "a value that nobody wrote",
+    "internal": "a transaction contradicts itself",
+    "incompatible-order": "a list was seen in an order that its appends cannot have had",
+    "duplicate-element": "an append took effect twice",
 }
 _TITLES_PROCESS: Final = {
     "G0": "a process's own writes took effect out of order",
@@ -46,6 +53,20 @@ _TITLES_REAL_TIME: Final = {
     "G2": "stale reads",
 }
 _CAUSAL_REVERSAL: Final = "causal reversal: a later write was seen without an earlier one"
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """Where anomalies go that show without a cycle, each said in a sentence."""
+
+    report: Report
+    history: History
+
+    def add(self, name: str, indices: Iterable[int], key: Key, what: str) -> None:
+        """Report that `what` went wrong with `key` in these transactions."""
+        involved = tuple(sorted(set(indices)))
+        explanation = f"{what}\n{shown_transactions(self.history, involved)}"
+        self.report.add(Anomaly(name, TITLES[name], involved, (key,), explanation))
 
 
 def report_cycles(

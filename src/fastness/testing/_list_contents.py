@@ -4,20 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from fastness.testing._explanations import LOST_UPDATE, TITLES
+from fastness.testing._explanations import LOST_UPDATE, Findings
 from fastness.testing._lists import Elements, Lists, Versions
 from fastness.testing.history import History, Key, Outcome, Scalar
-from fastness.testing.report import Anomaly, Report, shown_transactions, shown_value
-
-_TITLES = {
-    "internal": "a transaction contradicts itself",
-    "incompatible-order": "two readers saw one list in different orders",
-    "duplicate-element": "an append took effect twice",
-    "garbage-read": "a value that nobody appended",
-    "G1a": "aborted read: what a failed transaction wrote was seen",
-    "G1b": "intermediate read: a transaction was seen half done",
-    LOST_UPDATE: TITLES[LOST_UPDATE],
-}
+from fastness.testing.report import Report, shown_value
 
 
 def report_contents(report: Report, history: History, lists: Lists) -> None:
@@ -36,7 +26,7 @@ class _Contents:
     """The report being written and what it is about."""
 
     def __init__(self, report: Report, history: History, lists: Lists) -> None:
-        self._report = report
+        self._findings = Findings(report, history)
         self._history = history
         self._lists = lists
 
@@ -48,18 +38,19 @@ class _Contents:
                 f"T{index} read {key} -> {shown_value(found)}, where its own reads and appends "
                 f"leave {shown_value(expected)}"
             )
-            self._add("internal", [index], key, what)
+            self._findings.add("internal", [index], key, what)
         for key, values in view.appends.items():
             early = set(values).intersection(view.reads.get(key, ()))
             if early:
                 what = f"T{index} read {_first(early, values)} in {key} before it appended it"
-                self._add("internal", [index], key, what)
+                self._findings.add("internal", [index], key, what)
 
     def check_versions(self, key: Key, versions: Versions) -> None:
         """The reads of a key agree, and hold what committed transactions appended, once."""
         longest = (versions.longest_reader, versions.longest)
         for index, seen in [longest, *versions.strays]:
             self._check_elements(key, index, seen)
+            self._check_own_order(key, index, seen)
         for index, seen in versions.strays:
             place = next(i for i, value in enumerate(seen) if value != versions.longest[i])
             what = (
@@ -67,21 +58,39 @@ class _Contents:
                 f"{shown_value(longest[1])}: they part at place {place + 1}, and an append only "
                 "adds at the end"
             )
-            self._add("incompatible-order", [index, longest[0]], key, what)
+            self._findings.add("incompatible-order", [index, longest[0]], key, what)
 
     def _check_elements(self, key: Key, index: int, seen: Elements) -> None:
         writers = self._lists.writers.get(key, {})
         for value in _repeated(seen):
             what = f"T{index} read {key} -> {shown_value(seen)}, which holds {value} twice"
-            self._add("duplicate-element", [index, *_known(writers.get(value))], key, what)
+            self._findings.add("duplicate-element", [index, *_known(writers.get(value))], key, what)
         for value in seen:
             writer = writers.get(value)
             if writer is None:
                 what = f"T{index} read {value} in {key}, which no transaction appended"
-                self._add("garbage-read", [index], key, what)
+                self._findings.add("garbage-read", [index], key, what)
             elif self._history[writer].outcome is Outcome.FAILED:
                 what = f"T{index} read {value} in {key}, appended by T{writer}, which failed"
-                self._add("G1a", [writer, index], key, what)
+                self._findings.add("G1a", [writer, index], key, what)
+
+    def _check_own_order(self, key: Key, index: int, seen: Elements) -> None:
+        """The appends of one transaction stand in the order it made them."""
+        writers = self._lists.writers.get(key, {})
+        met: dict[int, int] = {}
+        for value in dict.fromkeys(seen):
+            writer = writers.get(value)
+            values = [] if writer is None else self._lists.views[writer].appends[key]
+            if writer is None or len(values) == 1:
+                continue
+            place = values.index(value)
+            if met.get(writer, -1) > place:
+                what = (
+                    f"T{index} read {key} -> {shown_value(seen)}, where {value} stands after "
+                    f"{values[met[writer]]}, but T{writer} appended it before"
+                )
+                self._findings.add("incompatible-order", [writer, index], key, what)
+            met[writer] = place
 
     def check_intermediate(self, key: Key, versions: Versions) -> None:
         """No read ends amid the appends of another transaction."""
@@ -96,7 +105,7 @@ class _Contents:
                     f"T{index} read {key} -> {shown_value(seen)}, which ends with {seen[-1]}, but "
                     f"T{writer} went on to append {values[values.index(seen[-1]) + 1]}"
                 )
-                self._add("G1b", [writer, index], key, what)
+                self._findings.add("G1b", [writer, index], key, what)
 
     def check_updates(self, key: Key, versions: Versions) -> None:
         """Of the transactions that read one version of a key, at most one appended to it."""
@@ -111,12 +120,7 @@ class _Contents:
                     f"{names} all read {key} -> {shown_value(versions.longest[:length])} and then "
                     "appended to it; whichever was second had not seen the first"
                 )
-                self._add(LOST_UPDATE, indices, key, what)
-
-    def _add(self, name: str, indices: Iterable[int], key: Key, what: str) -> None:
-        involved = tuple(sorted(set(indices)))
-        explanation = f"{what}\n{shown_transactions(self._history, involved)}"
-        self._report.add(Anomaly(name, _TITLES[name], involved, (key,), explanation))
+                self._findings.add(LOST_UPDATE, indices, key, what)
 
 
 def _first(wanted: set[Scalar], values: Iterable[Scalar]) -> Scalar:
