@@ -19,8 +19,14 @@ from msgspec.msgpack import Decoder, Encoder
 from msgspec.structs import force_setattr
 
 from fastness.encoding.elements import Versionstamp
-from fastness.encoding.timestamps import from_datetime
-from fastness.errors import InvalidKey, InvalidValue, LimitExceeded, StoreDamaged
+from fastness.encoding.timestamps import TIMESTAMP_MAX, from_datetime
+from fastness.errors import (
+    InvalidKey,
+    InvalidOption,
+    InvalidValue,
+    LimitExceeded,
+    StoreDamaged,
+)
 from fastness.limits import Limits
 from fastness.model.columns import STAMP_CODE
 from fastness.model.compiling import (
@@ -35,7 +41,7 @@ from fastness.model.compiling import (
 )
 from fastness.model.declarations import Record
 from fastness.model.intervals import IndexRange
-from fastness.model.kinds import IndexDefinition, KeyColumn, Kind, TotalDefinition
+from fastness.model.kinds import Condition, IndexDefinition, KeyColumn, Kind, TotalDefinition
 from fastness.model.layout import GLOBAL_AREA, RECORDS, Place, place_of
 from fastness.model.parts import UNSTAMPED
 from fastness.model.stored import Catalog, State, StoredIndex, StoredKind, StoredTotal
@@ -74,16 +80,58 @@ class IndexPlan(IndexRange):
                 columns = (*columns, *rest_of(definition, key))
         name = "by_key" if definition is None else definition.name
         super().__init__(f"{plan.kind.record.__name__}.{name}", place, columns, own)
+        self.readable_from = _readable_from(stored)
+
+    @property
+    def stored_number(self) -> int:
+        """The number of its keys."""
+        return self.kind.stored.number if self.stored is None else self.stored.number
 
     @property
     def is_readable(self) -> bool:
         """Whether every record has its entries."""
         return self.stored is None or self.stored.state is State.READABLE
 
-    @property
-    def readable_since(self) -> int:
-        """Snapshots from this timestamp on see every entry."""
-        return 0 if self.stored is None else self.stored.readable_since
+    def holds(self, entry: bytes) -> bool:
+        """Whether a key is one of this index."""
+        place = self.place
+        if not entry.startswith(place.head):
+            return False
+        return entry.startswith(place.table_of(place.partition_of(entry)))
+
+    def unique_key(self, values: tuple[object, ...]) -> bytes:
+        """The key of the one entry with these values; `InvalidOption` unless there is one."""
+        if not self.unique:
+            raise InvalidOption(
+                f"{self.name} is not unique, so there may be many: use query(), or declare it "
+                "with unique=True"
+            )
+        if len(values) != self.own:
+            raise InvalidOption(
+                f"{self.name} has the columns ({', '.join(c.field for c in self.columns)}); "
+                f"fetch_by() takes a value for each, not {values!r:.200}"
+            )
+        return self.prefix(values)
+
+    def counter(self, given: int, at: int) -> TotalPlan | None:
+        """The count kept for exactly the first `given` columns, readable at a snapshot."""
+        return next((one for one in self._counters[given] if at >= one.readable_from), None)
+
+    @cached_property
+    def _counters(self) -> list[list[TotalPlan]]:
+        """The counts that equal the number of entries, by how many columns they group."""
+        where = set() if self.definition is None else _alike(self.definition.conditions)
+        found: list[list[TotalPlan]] = [[] for _ in range(len(self.columns) + 1)]
+        if any(column.each for column in self.columns):
+            return found
+        names = tuple(column.field for column in self.columns)
+        for total in self.kind.totals:
+            definition = total.definition
+            group = tuple(column.field for column in definition.group)
+            alike = _alike(definition.conditions) == where and definition.summed is None
+            if alike and names[: len(group)] == group:
+                found[len(group)].append(total)
+        return found
 
     @cached_property
     def entries(self) -> EntryBuilder:
@@ -105,6 +153,7 @@ class TotalPlan:
         self.name = f"{plan.kind.record.__name__}.{definition.name}"
         self.pack: ArgumentPacker = argument_packer(place, definition.group, self._describe)
         self.builder: TotalBuilder = total_builder([(definition, place)])
+        self.readable_from = _readable_from(stored)
 
     def _describe(self, at: int) -> str:
         return f"{self.name}, {self.definition.group[at].field}"
@@ -124,9 +173,26 @@ class TotalPlan:
         return place_of(GLOBAL_AREA, 0, self.stored.marks).table_of(b"") + record_key[2:]
 
     @property
+    def stored_number(self) -> int:
+        """The number of its keys."""
+        return self.stored.number
+
+    @property
     def is_readable(self) -> bool:
         """Whether every record is counted."""
         return self.stored.state is State.READABLE
+
+
+def _alike(conditions: Iterable[Condition]) -> set[tuple[str, bytes | None]]:
+    """Conditions by what they demand, in any order."""
+    return {(field, encoded) for field, encoded, _constant in conditions}
+
+
+def _readable_from(stored: StoredIndex | StoredTotal | None) -> int:
+    """The first snapshot that sees everything; beyond all timestamps while it is built."""
+    if stored is None:
+        return 0
+    return stored.readable_since if stored.state is State.READABLE else TIMESTAMP_MAX
 
 
 class KindPlan(Generic[R]):
@@ -156,7 +222,6 @@ class KindPlan(Generic[R]):
             ],
             kind.key,
         )
-        self.has_entries = bool(self.indexes)
         self.counted: TotalBuilder = total_builder(
             [(total.definition, total.place) for total in self.totals if total.is_readable]
         )
@@ -169,6 +234,11 @@ class KindPlan(Generic[R]):
             index.unique for _at, index in self.building_indexes
         )
         """Whether writers must look before they change what is being built."""
+        self.roomy_bytes = (limits.key_bytes - 128) // 4
+        """Records up to this size cannot have keys beyond the limit: a field takes at least
+        three bytes in the record and at most nine, or twice its own size, in a key."""
+        keys = kind.declaration.key
+        self.patchable = {f.attribute for f in kind.fields if f.attribute not in keys}
         self.stamp = kind.stamp
         self.version = kind.version
         self.expires = kind.expires
@@ -206,13 +276,15 @@ class KindPlan(Generic[R]):
                 f"{len(values)} values were given: {values!r:.200}"
             ) from None
 
-    def check_key(self, key: bytes) -> None:
-        """Refuse a record or entry key beyond the limit."""
-        if len(key) > self.limits.key_bytes:
-            raise LimitExceeded(
-                f"a key of {self.name} has {len(key)} bytes, beyond key_bytes="
-                f"{self.limits.key_bytes}: {key[:60]!r}...; shorten the fields of its key or index"
-            )
+    def check_keys(self, record_key: bytes, entries: Iterable[bytes]) -> None:
+        """Refuse a record key or entry keys beyond the limit."""
+        for key in (record_key, *entries):
+            if len(key) > self.limits.key_bytes:
+                raise LimitExceeded(
+                    f"a key of {self.name} has {len(key)} bytes, beyond key_bytes="
+                    f"{self.limits.key_bytes}: {key[:60]!r}...; shorten the fields of its key or "
+                    "index"
+                )
 
     def key_values(self, record: R) -> tuple[object, ...]:
         """The key of a record, as its fields hold it."""
@@ -238,6 +310,25 @@ class KindPlan(Generic[R]):
         count = self.place.partition_columns
         pieces = [self.place.head, *packed[:count], self.place.number, *packed[count:], STAMP_CODE]
         return b"".join(pieces), order.to_bytes(2, "big")
+
+    def unpatchable(self, name: str) -> str:
+        """Why `patch` refuses a field name."""
+        if name in self.kind.declaration.key:
+            return (
+                f"{self.name}.{name} is part of the key: insert() the record under its new key and "
+                "remove() the old one"
+            )
+        known = ", ".join(field.attribute for field in self.kind.fields)
+        return f"{self.name} has no field {name!r}; it has {known}"
+
+    def violation(self, index: IndexPlan, owner: bytes, entry: bytes) -> str:
+        """Which record stands in the way of a unique index."""
+        values = zip(index.columns, index.values_of(entry), strict=True)
+        held = ", ".join(f"{column.field}={value!r}" for column, value in values)
+        return (
+            f"{self.shown(self.values_of_key(owner))} holds {held} already, and {index.name} is "
+            "unique; change or remove it first"
+        )
 
     # --------------------------------------------------------------- records
 

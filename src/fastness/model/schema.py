@@ -7,7 +7,7 @@ notices through the registry's version when another has replaced it meanwhile.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from fastness.errors import SchemaError
 from fastness.limits import Limits
@@ -31,12 +31,13 @@ class Schema:
         stored: Iterable[StoredKind] = (),
         limits: Limits | None = None,
     ) -> None:
-        """The registry's contents; `with_kinds` binds classes to them."""
+        """The registry's contents; `bind` adds the classes."""
         self.version = version
         self.catalog = catalog or Catalog()
         self.stored = {kind.name: kind for kind in stored}
         self.limits = limits or Limits()
         self.plans: dict[type, KindPlan[Any]] = {}
+        self.by_name: dict[str, KindPlan[Any]] = {}
         self.indexes: dict[IndexOf[Any], IndexPlan] = {}
         self.totals: dict[TotalOf[Any], TotalPlan] = {}
         self._references: dict[ReferenceOf[Any, Any], Callable[[Any], bytes | None]] = {}
@@ -45,7 +46,7 @@ class Schema:
         """Bind classes whose rows the registry holds. For the one who makes the schema."""
         for kind in kinds:
             plan: KindPlan[Any] = KindPlan(kind, self.stored[kind.name], self.catalog, self.limits)
-            self.plans[kind.record] = plan
+            self.plans[kind.record] = self.by_name[kind.name] = plan
             secondary = {index.definition.part: index for index in plan.indexes if index.definition}
             totals = {total.definition.part: total for total in plan.totals}
             for part in parts_of(kind.record).values():
@@ -56,6 +57,18 @@ class Schema:
                 elif isinstance(part, TotalOf):
                     self.totals[part] = totals[part]
         return self
+
+    def pending(self) -> list[IndexPlan | TotalPlan]:
+        """The indexes and totals of bound kinds that are still to be built."""
+        tables: list[IndexPlan | TotalPlan] = []
+        for plan in self.plans.values():
+            tables += plan.indexes
+            tables += plan.totals
+        return [table for table in tables if not table.is_readable]
+
+    def is_readable(self, part: IndexOf[Any] | TotalOf[Any]) -> bool:
+        """Whether an index or total may be read now."""
+        return (self.index(part) if isinstance(part, IndexOf) else self.total(part)).is_readable
 
     def plan(self, record: type[R]) -> KindPlan[R]:
         """The plan of a class; `SchemaError` for one not registered."""
@@ -110,6 +123,15 @@ class Schema:
         return SchemaError(
             f"{record!r:.200} is not a record class (Entity or Association) or a record of one"
         )
+
+
+class Registration(NamedTuple):
+    """What became of registering classes."""
+
+    schema: Schema
+    """To be given to transactions from now on."""
+    changes: list[str]
+    """In words, one line each; empty when the registry knew everything."""
 
 
 def kinds_of(classes: Iterable[type[Record]]) -> list[Kind]:

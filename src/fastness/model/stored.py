@@ -14,6 +14,7 @@ Field names in them are the stored ones.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import Enum
 from typing import TypeVar
 
@@ -129,10 +130,24 @@ class BuildProgress(Struct, frozen=True):
     """How far the filling of an index or total has come."""
 
     cursor: bytes = b""
-    """The last record key done."""
+    """The last key seen."""
     records: int = 0
+    complete: bool = False
+    """Nothing is left to add; the next step makes the table readable."""
+
+
+@dataclass(frozen=True, slots=True)
+class BuildStep:
+    """What one step did."""
+
+    name: str
+    """Such as 'User.by_email', or the number of a table that is being cleared."""
+    records: int
+    """Records done so far, or entries cleared by this step."""
+    finished: bool
+    """The index or total is readable now, or the table is cleared."""
     problem: str = ""
-    """What stands in the way, such as two records with the same unique values."""
+    """Why it cannot be built: two records hold the same values of a unique index."""
 
 
 def write_row(row: Struct) -> bytes:
