@@ -1,7 +1,7 @@
 """Elements to bytes: the encoders of the tuple layer, chosen by the exact type of a value.
 
 An encoder takes one value and returns its whole packed form, type code included. Only
-`packer_of` and `pack_all` know about nesting and about subclasses; everything else is a
+`pack_nested` knows about nesting and `pack_element` about subclasses; everything else is a
 flat function, because packing keys is on the path of every read.
 """
 
