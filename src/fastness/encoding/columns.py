@@ -3,8 +3,9 @@
 `packer_for((int, str))` gives a function that packs such tuples to the bytes that
 `tuples.pack` gives (a third faster for up to three columns) and refuses everything else: an
 element of another type raises `InvalidKey`, also a subclass, and an int where a float is
-expected, so that a column never mixes types. `Column` says more than a type: that `None` is allowed, that the order is
-descending (`fastness.encoding.descending`); `descending.unpack_mixed` reads such keys.
+expected, so that a column never mixes types. `Column` says more than a type: that `None` is
+allowed, that the order is descending (`fastness.encoding.descending`);
+`descending.unpack_mixed` reads such keys.
 """
 
 from __future__ import annotations
