@@ -242,6 +242,8 @@ class RecordType(StructMeta):
 class Record(Struct, metaclass=RecordType):
     """What entities and associations share. Declare one of those."""
 
+    __kind__: ClassVar[Any]
+    """What `fastness.model.kinds` has made of a concrete class."""
     by_key = PrimaryKey()
 
 

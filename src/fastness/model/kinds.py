@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import cache
 from typing import Any, TypeAlias, get_type_hints
 
 from msgspec import MsgspecError, inspect
@@ -115,10 +114,15 @@ class Kind:
         return self.key[: len(self.declaration.partition)]
 
 
-@cache
 def kind_of(record: type[Record]) -> Kind:
-    """The kind a record class declares; `SchemaError` where its types do not allow it."""
-    return _Analysis(record).kind()
+    """The kind a record class declares; `SchemaError` where its types do not allow it.
+
+    Kept on the class, so that it lives as long as the class does.
+    """
+    found = vars(record).get("__kind__")
+    if not isinstance(found, Kind):
+        found = record.__kind__ = _Analysis(record).kind()
+    return found
 
 
 class _Analysis:
@@ -272,7 +276,7 @@ class _Analysis:
 
 def reference_codecs(reference: ReferenceOf[Any, Any]) -> Iterator[KeyColumn]:
     """The columns of a reference; `SchemaError` unless they fit the key of its target."""
-    own, target = _Analysis(reference.owner), kind_of(reference.target())  # type: ignore[arg-type]  # a class is hashable
+    own, target = _Analysis(reference.owner), kind_of(reference.target())
     if len(reference.columns) != len(target.key):
         raise SchemaError(
             f"{reference!r} has {len(reference.columns)} fields, the key of {target.name} has "
