@@ -67,6 +67,7 @@ count(index, *prefix, bounds...)      from a maintained `Count` where one matche
 total(Class.total, *group)            a maintained `Count` or `Sum`
 follow(reference, record)             the record referred to; `follow_many` for a page
 explain(index, *prefix, bounds...)    runs a query, tells what it used and read
+every(Class)                          a page of all records, through all partitions
 key_of(Class, *key)                   the stored key, for `watch` and conflict ranges
 ====================================  =====================================================
 
@@ -75,13 +76,32 @@ Bounds apply to the column after the prefix, by value whatever the column's dire
 `continuation` as in key-value scans; `snapshot=True` reads without conflicts.
 
 `docs/MODEL.md` is the guide, `docs/KEYS.md` shows where everything is stored.
+
+For the layers above (each with an `_async` twin): a database keeps a `Schema`, gives it to
+every transaction (`TypedOperations(engine, schema=...)`) and replaces it by what
+`register(tx, classes, limits)` answers once that has committed. `build_all(run, refresh,
+should_stop)` builds new indexes in the background. Without the Python classes,
+`rebuilt_schema(read_schema(tx, limits))` makes some; `findings(tx)` checks all records.
 """
 
 from __future__ import annotations
 
 from msgspec import field
 
+from fastness.model._async.building import build_all as build_all_async
+from fastness.model._async.building import build_step as build_step_async
+from fastness.model._async.checking import findings as findings_async
+from fastness.model._async.operations import AsyncTypedOperations
+from fastness.model._async.registry import read_schema as read_schema_async
+from fastness.model._async.registry import register as register_async
+from fastness.model._sync.building import build_all, build_step
+from fastness.model._sync.checking import findings
+from fastness.model._sync.operations import TypedOperations
+from fastness.model._sync.registry import read_schema, register
+from fastness.model.checking import Finding
 from fastness.model.declarations import Association, Entity, Record
+from fastness.model.layout import RECORDS, REGISTRY
+from fastness.model.listing import Explanation, Listing
 from fastness.model.parts import (
     PRESENT,
     UNSTAMPED,
@@ -98,24 +118,49 @@ from fastness.model.parts import (
     desc,
     each,
 )
+from fastness.model.rebuilding import as_mapping, rebuilt_schema
+from fastness.model.schema import Registration, Schema
+from fastness.model.stored import BuildStep
 
 __all__ = [
     "PRESENT",
+    "RECORDS",
+    "REGISTRY",
     "UNSTAMPED",
     "Association",
+    "AsyncTypedOperations",
+    "BuildStep",
     "Count",
     "Entity",
+    "Explanation",
+    "Finding",
     "Index",
     "IndexOf",
     "KeyValue",
+    "Listing",
     "Record",
     "Reference",
     "ReferenceOf",
+    "Registration",
+    "Schema",
     "Stamp",
     "Sum",
     "TotalOf",
+    "TypedOperations",
     "Version",
+    "as_mapping",
+    "build_all",
+    "build_all_async",
+    "build_step",
+    "build_step_async",
     "desc",
     "each",
     "field",
+    "findings",
+    "findings_async",
+    "read_schema",
+    "read_schema_async",
+    "rebuilt_schema",
+    "register",
+    "register_async",
 ]
