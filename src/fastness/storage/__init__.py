@@ -12,6 +12,7 @@ from fastness.storage.contract import (
 )
 from fastness.storage.faults import Faults, Step, no_faults
 from fastness.storage.memory import MemoryStore
+from fastness.storage.rocksdb import InspectedStore, RocksStore
 
 __all__ = [
     "Batch",
@@ -19,9 +20,11 @@ __all__ = [
     "CommittedWrites",
     "Damage",
     "Faults",
+    "InspectedStore",
     "Item",
     "MemoryStore",
     "RangeState",
+    "RocksStore",
     "Step",
     "Store",
     "StoreSize",

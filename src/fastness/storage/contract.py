@@ -26,6 +26,7 @@ from typing import Protocol
 
 from fastness.encoding.intervals import KeyInterval
 from fastness.encoding.timestamps import Timestamp
+from fastness.errors import FastnessError
 
 Item = tuple[bytes, bytes]
 """A key and its cell."""
@@ -174,6 +175,14 @@ class Store(Protocol):
         """Make every applied batch durable. Releases the interpreter lock while it waits."""
         ...
 
+    def failure(self, error: Exception) -> FastnessError:
+        """What an exception that `newest` let through means to the caller.
+
+        `newest` is the engine's own call, so its errors are the engine's: whoever calls it
+        directly catches `Exception` and does `raise store.failure(error) from error`.
+        """
+        ...
+
     def state(self, name: str) -> bytes | None:
         """A mark written by a batch's `marks` or by `record`."""
         ...
@@ -186,7 +195,8 @@ class Store(Protocol):
         """The first `limit` commits in (after, up_to], in commit order.
 
         A transaction that wrote in two ranges of this store is two commits of one timestamp;
-        they are never parted, so the answer may be longer than `limit`. Raises `SnapshotTooOld` when `after` lies below what pruning has kept.
+        they are never parted, so the answer may be longer than `limit`. Raises `SnapshotTooOld`
+        when `after` lies below what pruning has kept.
         """
         ...
 

@@ -7,6 +7,7 @@
     log       commit timestamp (8), range id (8)          -> [keys replaced], [keys fresh]
     state     'r', range id (8)                           -> epoch, batch, applied, horizon (8 each)
               'm', name                                   -> bytes of a mark
+              'i'                                         -> identity, the directory's as well
 
 Integers are big-endian, so rows sort as their numbers do. A key is escaped as in the tuple
 layer: each 00 becomes 00 ff, and a single 00 ends it. Thus history rows sort by key first and
@@ -43,6 +44,8 @@ class Table(IntEnum):
     LOG = 2
     STATE = 3
 
+
+IDENTITY_ROW = b"i"
 
 _timestamp = Struct(">Q")
 _log_key = Struct(">QQ")

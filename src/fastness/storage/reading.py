@@ -14,17 +14,20 @@ candidate. It is found by one seek, however many versions the key has.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from itertools import chain, islice
+from operator import itemgetter
 from typing import Protocol
 
 from fastness.encoding.intervals import KeyInterval
 from fastness.encoding.timestamps import TIMESTAMP_MAX, Timestamp
 from fastness.errors import SnapshotTooOld
-from fastness.storage.cells import timestamp_of, value_of
+from fastness.storage.cells import bound, timestamp_of, value_of
 from fastness.storage.contract import Change, Item
 from fastness.storage.layout import (
     LogEntry,
     Table,
+    history_begin,
     history_end,
     history_interval,
     history_row,
@@ -33,34 +36,51 @@ from fastness.storage.layout import (
     split_history_row,
 )
 
-CHUNK_ROWS = 256
+EVERYTHING = KeyInterval(b"", b"\xff" * 16)
+"""Above every row of every table: no key of a user or of the system begins with ff ff."""
+
+PAGE_ROWS = 256
+
+_cell = itemgetter(1)
 
 
 class View(Protocol):
-    """One consistent sight of a store's tables. Damage raises; it never shortens an answer."""
+    """One consistent sight of a store's tables. Damage raises; it never shortens an answer.
+
+    The history may be a later sight than the newest table, never an earlier one; and the
+    newest table a later one than the log.
+    """
 
     def get(self, table: Table, row: bytes) -> bytes | None:
         """What a row holds, `None` where there is no such row."""
         ...
 
-    def rows(
-        self, table: Table, interval: KeyInterval, *, limit: int, reverse: bool = False
-    ) -> list[Item]:
-        """The first `limit` rows of the interval, in order or against it."""
+    def pages(
+        self, table: Table, interval: KeyInterval, *, size: int, reverse: bool = False
+    ) -> Iterator[list[Item]]:
+        """Every row of the interval, in order or against it, `size` rows to a page.
+
+        All pages are full but the last, which may be empty. Pages are read as they are asked
+        for, from the sight of the table taken with the first.
+        """
+        ...
+
+    def seek(self, table: Table, interval: KeyInterval, *, reverse: bool = False) -> Item | None:
+        """The first row of the interval, or its last."""
         ...
 
 
-def first_row(view: View, table: Table, begin: bytes, end: bytes) -> Item | None:
-    """The first row of a table in [begin, end)."""
-    found = view.rows(table, KeyInterval(begin, end), limit=1)
-    return found[0] if found else None
+def stream(view: View, table: Table, interval: KeyInterval) -> Iterator[Item]:
+    """Every row of the interval in order, read as it is asked for."""
+    return chain.from_iterable(view.pages(table, interval, size=PAGE_ROWS))
 
 
 def history_cell(view: View, key: bytes, at: Timestamp) -> bytes | None:
     """The cell of the overwritten version of `key` visible at `at`, if there is one."""
     if at >= TIMESTAMP_MAX:
         return None
-    found = first_row(view, Table.HISTORY, history_row(key, at + 1), history_end(key))
+    rows = KeyInterval(history_row(key, at + 1), history_end(key))
+    found = view.seek(Table.HISTORY, rows)
     if found is None or timestamp_of(found[1]) > at:
         return None
     return found[1]
@@ -75,26 +95,57 @@ def cell_at(view: View, key: bytes, at: Timestamp) -> bytes | None:
 
 
 def scan_at(
-    view: View, interval: KeyInterval, at: Timestamp, *, limit: int, reverse: bool
+    view: View,
+    interval: KeyInterval,
+    at: Timestamp,
+    *,
+    limit: int,
+    reverse: bool,
+    applied: Callable[[], Timestamp],
 ) -> list[Item]:
-    """The first `limit` keys of the interval present at `at`, with their cells."""
-    found: list[Item] = []
-    for item in _merged(
-        _visible_newest(view, interval, at, reverse=reverse),
-        _visible_history(view, interval, at, reverse=reverse),
-        reverse=reverse,
-    ):
-        found.append(item)
-        if len(found) >= limit:
-            break
-    return found
+    """The first `limit` keys of the interval present at `at`, with their cells.
+
+    `applied` is at or above every commit timestamp in the newest table; it is asked after
+    that table was looked at. Where it is at or below `at` the first page is the answer.
+    Nearly always it is otherwise too: every cell is plain and old enough (one comparison of
+    the greatest), and no overwritten version lies among them.
+    """
+    pages = view.pages(Table.NEWEST, interval, size=limit, reverse=reverse)
+    page = next(pages)
+    if applied() <= at:
+        return page
+    overwritten = _visible_history(view, interval, at, reverse=reverse)
+    first = next(overwritten, None)
+    if _all_visible(page, at) and not _lies_among(first, page, limit=limit, reverse=reverse):
+        return page
+    newest = chain(page, chain.from_iterable(pages))
+    visible = (item for item in newest if timestamp_of(item[1]) <= at)
+    old = iter(()) if first is None else chain((first,), overwritten)
+    return list(islice(_merged(visible, old, reverse=reverse), limit))
+
+
+def _all_visible(page: list[Item], at: Timestamp) -> bool:
+    return not page or (at < TIMESTAMP_MAX and max(map(_cell, page)) < bound(at))
+
+
+def _lies_among(item: Item | None, page: list[Item], *, limit: int, reverse: bool) -> bool:
+    """Whether a row belongs before the end of a page, or after a page that is not full."""
+    if item is None:
+        return False
+    return len(page) < limit or (item[0] > page[-1][0] if reverse else item[0] < page[-1][0])
 
 
 def _merged(left: Iterator[Item], right: Iterator[Item], *, reverse: bool) -> Iterator[Item]:
-    """Two ordered streams as one. No key is in both: its visible version is in one table."""
+    """Two ordered streams as one.
+
+    A key is in both only if its version was overwritten between the sight of the newest
+    table and that of the history: both then hold the same version.
+    """
     one, two = next(left, None), next(right, None)
     while one is not None and two is not None:
-        if (one[0] < two[0]) is not reverse:
+        if one[0] == two[0]:
+            two = next(right, None)
+        elif (one[0] < two[0]) is not reverse:
             yield one
             one = next(left, None)
         else:
@@ -108,58 +159,35 @@ def _merged(left: Iterator[Item], right: Iterator[Item], *, reverse: bool) -> It
         yield from right
 
 
-def all_rows(
-    view: View, table: Table, interval: KeyInterval, *, reverse: bool = False
-) -> Iterator[Item]:
-    """Every row of the interval, read in chunks that grow to `CHUNK_ROWS`."""
-    begin, end = interval
-    limit = 16
-    while True:
-        rows = view.rows(table, KeyInterval(begin, end), limit=limit, reverse=reverse)
-        yield from rows
-        if len(rows) < limit:
-            return
-        if reverse:
-            end = rows[-1][0]
-        else:
-            begin = rows[-1][0] + b"\x00"
-        limit = min(limit * 2, CHUNK_ROWS)
-
-
-def _visible_newest(
-    view: View, interval: KeyInterval, at: Timestamp, *, reverse: bool
-) -> Iterator[Item]:
-    for item in all_rows(view, Table.NEWEST, interval, reverse=reverse):
-        if timestamp_of(item[1]) <= at:
-            yield item
-
-
 def _visible_history(
     view: View, interval: KeyInterval, at: Timestamp, *, reverse: bool
 ) -> Iterator[Item]:
     """The overwritten versions visible at `at`, by key: two seeks a key, not one per version."""
     begin, end = history_interval(interval)
     while True:
-        found = view.rows(Table.HISTORY, KeyInterval(begin, end), limit=1, reverse=reverse)
-        if not found:
+        found = view.seek(Table.HISTORY, KeyInterval(begin, end), reverse=reverse)
+        if found is None:
             return
-        key, ended = split_history_row(found[0][0])
+        key, ended = split_history_row(found[0])
         if reverse:
-            end = history_interval(KeyInterval(key, key))[0]
+            end = history_begin(key)
         else:
             begin = history_end(key)
-        if reverse or ended <= at:
+        if ended <= at:
+            # Against the order this is the key's last version; none ends above `at`.
+            cell = None if reverse else history_cell(view, key, at)
+        elif reverse:
             cell = history_cell(view, key, at)
         else:
-            cell = found[0][1] if timestamp_of(found[0][1]) <= at else None
+            cell = found[1] if timestamp_of(found[1]) <= at else None
         if cell is not None:
             yield key, cell
 
 
 def log_entries(view: View, after: Timestamp, up_to: Timestamp) -> Iterator[LogEntry]:
     """The log's entries with timestamps in (after, up_to], in order."""
-    begin, end = log_row(after + 1, 0), log_row(up_to + 1, 0)
-    for row, value in all_rows(view, Table.LOG, KeyInterval(begin, end)):
+    interval = KeyInterval(log_row(after + 1, 0), log_row(up_to + 1, 0))
+    for row, value in stream(view, Table.LOG, interval):
         yield log_entry(row, value)
 
 
@@ -179,7 +207,7 @@ def changes_between(
     changes: list[Change] = []
     if after >= up_to:
         return changes
-    for entry in log_entries(view, after, up_to):
+    for entry in log_entries(view, after, min(up_to, TIMESTAMP_MAX)):
         if len(changes) >= limit and entry.timestamp != changes[-1].timestamp:
             break
         changes.append(_change(view, entry))

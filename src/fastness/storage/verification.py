@@ -19,12 +19,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator
 
-from fastness.encoding.intervals import KeyInterval
 from fastness.encoding.timestamps import Timestamp
 from fastness.errors import StoreDamaged
 from fastness.storage.cells import HEADER_BYTES, timestamp_of
 from fastness.storage.contract import Damage, Item
 from fastness.storage.layout import (
+    IDENTITY_ROW,
     LogEntry,
     RangeRow,
     Table,
@@ -34,9 +34,8 @@ from fastness.storage.layout import (
     log_entry,
     split_history_row,
 )
-from fastness.storage.reading import View, all_rows, cell_at
+from fastness.storage.reading import EVERYTHING, View, cell_at, stream
 
-EVERYTHING = KeyInterval(b"", b"\xff" * 32)
 DAMAGES_MAX = 1_000
 """More are not listed: a store this wrong is restored, not repaired by hand."""
 REPORT_ROWS = 4_096
@@ -79,7 +78,7 @@ class Verification:
     def _read(self, table: Table) -> Iterator[Item]:
         """All rows of a table, in checked order, counted."""
         last: bytes | None = None
-        for item in all_rows(self._view, table, EVERYTHING):
+        for item in stream(self._view, table, EVERYTHING):
             if last is not None and item[0] <= last:
                 self._note(table.name.lower(), f"row {item[0]!r} comes after {last!r}")
             last = item[0]
@@ -92,8 +91,8 @@ class Verification:
         for row, value in self._read(Table.STATE):
             if row.startswith(b"r"):
                 self._ranges[decode_range_id(row)] = decode_range_value(value)
-            elif not row.startswith(b"m"):
-                self._note("state", f"row {row!r} is neither a range nor a mark")
+            elif row != IDENTITY_ROW and not row.startswith(b"m"):
+                self._note("state", f"row {row!r} is neither the identity, a range nor a mark")
 
     def _check_versions(self) -> None:
         """Newest and history side by side, key by key."""

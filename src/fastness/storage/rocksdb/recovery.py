@@ -1,0 +1,58 @@
+"""What is checked before RocksDB may touch the files, and how damage is named.
+
+An opening replays the log, writes what it found to table files and deletes the log. So what
+would come out shorter must be refused before: the checks here only read.
+"""
+
+from __future__ import annotations
+
+from contextlib import closing
+from pathlib import Path
+
+from fastness.errors import FastnessError, StoreDamaged
+from fastness.limits import Limits
+from fastness.storage.rocksdb.frozen import FrozenTables
+from fastness.storage.rocksdb.high_water import HighWater, check_manifest
+from fastness.storage.rocksdb.log_scan import batches, last_sequence, log_files
+from fastness.storage.rocksdb.translation import RESTORE
+
+
+def check_files(tables: Path, mark: HighWater, limits: Limits) -> None:
+    """Raise `StoreDamaged` if the files end before what was made durable, or have holes."""
+    check_manifest(tables, mark)
+    if last_sequence(tables) >= mark.sequence:
+        return
+    # The log was written to table files since, or it is missing: the tables know.
+    with closing(FrozenTables.open(tables, limits, logs=False)) as without_logs:
+        check_sequence(tables, max(last_sequence(tables), without_logs.sequence), mark)
+
+
+def check_sequence(tables: Path, reached: int, mark: HighWater) -> None:
+    """Raise `StoreDamaged` unless the tables reach the high water."""
+    if reached < mark.sequence:
+        logs = ", ".join(path.name for path in log_files(tables)) or "no log file"
+        raise StoreDamaged(
+            f"{tables} ends at write {reached}, but writes up to {mark.sequence} were "
+            f"acknowledged: the end of the log ({logs}) is cut off or missing. {RESTORE}"
+        )
+
+
+def named(damage: StoreDamaged, tables: Path, limits: Limits) -> StoreDamaged:
+    """The damage an opening met, with the log file and the place if it is in a log.
+
+    RocksDB names damaged tables and manifests, but of a log only says that a checksum fails.
+    """
+    if str(tables) in str(damage).partition(": ")[2]:
+        return damage
+    try:
+        with closing(FrozenTables.open(tables, limits, up_to_damage=True)) as readable:
+            good = readable.sequence
+    except FastnessError:
+        return damage
+    for path in log_files(tables):
+        for batch in batches(path):
+            if batch.first_sequence > good:
+                return StoreDamaged(
+                    f"{path} is damaged at byte {batch.offset}, after write {good}: {damage}"
+                )
+    return damage
