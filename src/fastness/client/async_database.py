@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from datetime import datetime
 from types import TracebackType
-from typing import Concatenate, ParamSpec, Self, TypeVar
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
 from fastness.client.attempts import Attempts
 from fastness.client.embedded import DatabaseStat, Embedded, settled_timestamp
@@ -15,6 +15,7 @@ from fastness.encoding.timestamps import Timestamp
 from fastness.errors import FastnessError
 from fastness.hosting import Watch
 from fastness.limits import Limits
+from fastness.model import IndexOf, Record, TotalOf
 from fastness.transactions import Page
 
 OUTCOME_POLL_S = 0.001
@@ -47,7 +48,37 @@ class AsyncDatabase:
 
         `at`, a timestamp or an aware datetime inside the retention window, reads the past.
         """
-        return AsyncTransaction(self._engine, at=self.embedded.moment(at), read_only=read_only)
+        embedded = self.embedded
+        return AsyncTransaction(
+            self._engine,
+            schema=embedded.schema,
+            at=None if at is None else embedded.moment(at),
+            read_only=read_only,
+        )
+
+    # ---------------------------------------------------------- typed records
+
+    async def use(self, *classes: type[Record]) -> list[str]:
+        """Register record classes; answers what changed in the stored schema, in words.
+
+        Raises `SchemaError` listing what would misread stored records. New indexes are built
+        in the background; until then they are written but not readable.
+        """
+        return await asyncio.to_thread(self.embedded.use, classes)
+
+    async def build_indexes(self) -> dict[str, str]:
+        """Build every index and total now, in a thread; answers the problems by name."""
+        return await asyncio.to_thread(self.embedded.build_indexes)
+
+    async def wait_until_readable(
+        self,
+        *parts: IndexOf[Any] | TotalOf[Any],
+        timeout: float | None = None,  # noqa: ASYNC109 - handed to a thread
+    ) -> bool:
+        """Wait until these indexes and totals are built; `False` when `timeout` s passed."""
+        return await asyncio.to_thread(self.embedded.wait_until_readable, parts, timeout)
+
+    # ------------------------------------------------- one-operation calls
 
     async def run(
         self,
@@ -70,7 +101,7 @@ class AsyncDatabase:
         **kwargs: P.kwargs,
     ) -> T:
         """As `run`, giving up after `timeout` seconds."""
-        attempts = Attempts(self._engine, timeout)
+        attempts = Attempts(self.embedded, timeout)
         try:
             while True:
                 tx = attempts.begin(AsyncTransaction)

@@ -1,25 +1,42 @@
-"""The attempts of one transaction function: shared by `Database.run` and `AsyncDatabase.run`."""
+"""The attempts of one transaction function: shared by everybody who runs one."""
 
 from __future__ import annotations
 
-from typing import TypeVar
+import time
+from collections.abc import Callable
+from typing import Any, Protocol, TypeVar
 
+from fastness.client.transaction import AsyncTransaction, Transaction
 from fastness.encoding.timestamps import Timestamp
-from fastness.errors import FastnessError
+from fastness.errors import Conflict, FastnessError
 from fastness.hosting import InlineHost
+from fastness.model.layout import SCHEMA_VERSION_KEY
+from fastness.model.operations import Schema
 from fastness.ranges import Reservation
-from fastness.transactions import TURN_MS, Retries, TransactionCore
+from fastness.transactions import TURN_MS, Retries
 
-A = TypeVar("A", bound=TransactionCore)
+A = TypeVar("A", Transaction, AsyncTransaction)
+T = TypeVar("T")
+
+
+class Place(Protocol):
+    """Where transactions run: an engine, and the schema known now."""
+
+    engine: InlineHost
+    schema: Schema
+
+    def refresh_schema(self) -> None:
+        """Take up the stored schema."""
+        ...
 
 
 class Attempts:
     """Begins transactions, says how long to pause between them, keeps the starving one's turn."""
 
-    __slots__ = ("_engine", "_priority", "_retries", "_timeout", "_turn")
+    __slots__ = ("_place", "_priority", "_retries", "_timeout", "_turn")
 
-    def __init__(self, engine: InlineHost, timeout: float | None) -> None:
-        self._engine = engine
+    def __init__(self, place: Place, timeout: float | None) -> None:
+        self._place = place
         self._timeout = timeout
         self._priority: tuple[Timestamp, bytes] | None = None
         self._retries: Retries | None = None
@@ -27,20 +44,23 @@ class Attempts:
 
     def begin(self, kind: type[A]) -> A:
         """The next attempt; it keeps the first one's priority."""
-        return kind(self._engine, priority=self._priority)
+        place = self._place
+        return kind(place.engine, schema=place.schema, priority=self._priority)
 
-    def failed(self, tx: TransactionCore, error: FastnessError) -> float:
+    def failed(self, tx: Transaction | AsyncTransaction, error: FastnessError) -> float:
         """Seconds to pause before the next attempt; raises when there is to be none."""
         if tx.commit_timestamp is not None or not error.retryable:
             # Committed all the same: a hook raised. Running it again would do it twice.
             raise error
-        engine = self._engine
+        engine = self._place.engine
         now_ns = engine.clock.boot_ns()
         if self._retries is None:
             self._retries = Retries(
                 engine.limits, engine.random, timeout=self._timeout, boot_ns=now_ns
             )
         pause_s = self._retries.pause_s(error, now_ns)
+        if isinstance(error, Conflict) and error.key == SCHEMA_VERSION_KEY:
+            self._place.refresh_schema()
         self._priority = tx.priority
         if self._retries.wants_turn:
             self.end()
@@ -50,5 +70,30 @@ class Attempts:
     def end(self) -> None:
         """Give up the turn, if there is one."""
         if self._turn is not None:
-            self._engine.release(self._turn)
+            self._place.engine.release(self._turn)
             self._turn = None
+
+
+def run_attempts(
+    place: Place,
+    timeout: float | None,
+    function: Callable[..., T],
+    args: tuple[Any, ...] = (),
+    kwargs: dict[str, Any] | None = None,
+) -> T:
+    """Call `function(tx, ...)` and commit, again after each conflict; answers its result."""
+    attempts = Attempts(place, timeout)
+    try:
+        while True:
+            tx = attempts.begin(Transaction)
+            try:
+                with tx:
+                    result = function(tx, *args, **(kwargs or {}))
+            except FastnessError as error:
+                pause_s = attempts.failed(tx, error)
+            else:
+                return result
+            if pause_s:
+                time.sleep(pause_s)
+    finally:
+        attempts.end()

@@ -6,15 +6,15 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from types import TracebackType
-from typing import Concatenate, ParamSpec, Self, TypeVar
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
-from fastness.client.attempts import Attempts
+from fastness.client.attempts import run_attempts
 from fastness.client.embedded import DatabaseStat, Embedded, settled_timestamp
 from fastness.client.transaction import Transaction
 from fastness.encoding.timestamps import Timestamp
-from fastness.errors import FastnessError
 from fastness.hosting import Watch
 from fastness.limits import Limits
+from fastness.model import IndexOf, Record, TotalOf
 from fastness.transactions import Page
 
 P = ParamSpec("P")
@@ -45,7 +45,35 @@ class Database:
 
         `at`, a timestamp or an aware datetime inside the retention window, reads the past.
         """
-        return Transaction(self._engine, at=self.embedded.moment(at), read_only=read_only)
+        embedded = self.embedded
+        return Transaction(
+            self._engine,
+            schema=embedded.schema,
+            at=None if at is None else embedded.moment(at),
+            read_only=read_only,
+        )
+
+    # ---------------------------------------------------------- typed records
+
+    def use(self, *classes: type[Record]) -> list[str]:
+        """Register record classes; answers what changed in the stored schema, in words.
+
+        Raises `SchemaError` listing what would misread stored records. New indexes are built
+        in the background; until then they are written but not readable.
+        """
+        return self.embedded.use(classes)
+
+    def build_indexes(self) -> dict[str, str]:
+        """Build every index and total now, in this thread; answers the problems by name."""
+        return self.embedded.build_indexes()
+
+    def wait_until_readable(
+        self, *parts: IndexOf[Any] | TotalOf[Any], timeout: float | None = None
+    ) -> bool:
+        """Block until these indexes and totals are built; `False` when `timeout` s passed."""
+        return self.embedded.wait_until_readable(parts, timeout)
+
+    # ------------------------------------------------- one-operation calls
 
     def run(
         self,
@@ -68,21 +96,7 @@ class Database:
         **kwargs: P.kwargs,
     ) -> T:
         """As `run`, giving up after `timeout` seconds."""
-        attempts = Attempts(self._engine, timeout)
-        try:
-            while True:
-                tx = attempts.begin(Transaction)
-                try:
-                    with tx:
-                        result = function(tx, *args, **kwargs)
-                except FastnessError as error:
-                    pause_s = attempts.failed(tx, error)
-                else:
-                    return result
-                if pause_s:
-                    time.sleep(pause_s)
-        finally:
-            attempts.end()
+        return run_attempts(self.embedded, timeout, function, args, kwargs)
 
     def get(self, key: bytes) -> bytes | None:
         """The newest value of `key`, `None` if absent."""

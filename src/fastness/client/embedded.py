@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from random import Random
+from threading import Condition
+from typing import Any
 
+from fastness.client.attempts import run_attempts
 from fastness.client.upkeep import Upkeep
 from fastness.encoding.timestamps import Timestamp, from_datetime, to_milliseconds
 from fastness.errors import InvalidOption, InvalidTimestamp
 from fastness.hosting import InlineHost
 from fastness.limits import Limits
+from fastness.model import IndexOf, Record, TotalOf
+from fastness.model.operations import Schema, build_all, read_schema, register
 from fastness.ranges import Commit, CommitState
 from fastness.runtime import Clock, SystemClock
 from fastness.storage import Store
@@ -43,8 +49,8 @@ class Embedded:
         url: str,
         limits: Limits,
         durable: bool,
+        read_only: bool = False,
         clock: Clock | None = None,
-        upkeep: bool = True,
     ) -> None:
         self.url = url
         self.store = store
@@ -55,9 +61,14 @@ class Embedded:
             clock=self.clock,
             random=Random(),  # noqa: S311 - retry jitter and ids, no secrets
             durable=durable,
+            read_only=read_only,
         )
-        self._upkeep = Upkeep(self.engine)
-        if upkeep:
+        self.schema = Schema(limits=limits)
+        self._classes: list[type[Record]] = []
+        self._schema_changed = Condition()
+        self._upkeep = Upkeep(self)
+        self._read_only = read_only
+        if not read_only:
             self._upkeep.start()
 
     def moment(self, at: Timestamp | datetime | None) -> Timestamp | None:
@@ -71,6 +82,43 @@ class Embedded:
         if at is not None and (type(at) is not int or at < 0):
             raise InvalidTimestamp(f"at={at!r} is neither a timestamp nor a datetime")
         return at
+
+    def use(self, classes: Iterable[type[Record]]) -> list[str]:
+        """Register record classes beside those known; what changed, in words."""
+        with self._schema_changed:
+            wanted = list(dict.fromkeys([*self._classes, *classes]))
+            registration = run_attempts(self, None, register, (wanted, self.engine.limits))
+            self.schema = registration.schema
+            self._classes = wanted
+            self._schema_changed.notify_all()
+        self._upkeep.kick()
+        return registration.changes
+
+    def refresh_schema(self) -> None:
+        """Take up the stored schema: a build finished, or another process registered."""
+        self.use(())
+
+    def read_schema(self) -> Schema:
+        """What the registry holds, also of classes this process does not know."""
+        return run_attempts(self, None, read_schema, (self.engine.limits,))
+
+    def build_indexes(self) -> dict[str, str]:
+        """Build what is pending, in this thread; problems by name."""
+        return build_all(
+            lambda function, *args: run_attempts(self, None, function, args),
+            self.refresh_schema,
+            lambda: False,
+        )
+
+    def wait_until_readable(
+        self, parts: Iterable[IndexOf[Any] | TotalOf[Any]], timeout: float | None
+    ) -> bool:
+        """Block until these are built."""
+        wanted = list(parts)
+        with self._schema_changed:
+            return self._schema_changed.wait_for(
+                lambda: all(self.schema.is_readable(part) for part in wanted), timeout
+            )
 
     def outcome_of(self, identity: bytes) -> Commit:
         """The interrupted commit of this id; `InvalidOption` when there is none."""

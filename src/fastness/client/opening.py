@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
+from pathlib import Path
 from typing import Literal
 
 from fastness.client.async_database import AsyncDatabase
@@ -10,8 +12,9 @@ from fastness.client.database import Database
 from fastness.client.embedded import Embedded
 from fastness.errors import InvalidOption, InvalidUrl
 from fastness.limits import Limits
+from fastness.model import Record
 from fastness.runtime import Clock
-from fastness.storage import MemoryStore, Store
+from fastness.storage import InspectedStore, MemoryStore, RocksStore, Store
 
 Durability = Literal["sync", "relaxed"]
 
@@ -20,7 +23,9 @@ def open(
     url: str,
     *,
     limits: Limits | None = None,
+    schema: Iterable[type[Record]] = (),
     durability: Durability = "sync",
+    read_only: bool = False,
     clock: Clock | None = None,
 ) -> Database:
     """Open a database.
@@ -28,45 +33,87 @@ def open(
     `url`: "memory:" (lost on close) or "file:PATH" (a directory, created if absent; one
     process owns it at a time). `durability="relaxed"` acknowledges commits before they
     are on disk: a power failure may lose the last second of them, never their order.
-    `clock` is for tests.
+    `schema` registers record classes (see `Database.use`). `read_only=True` looks into a
+    directory, also beside the process that owns it: it shows everything acknowledged before
+    this call, as of this call. `clock` is for tests.
     """
-    return Database(open_embedded(url, limits=limits, durability=durability, clock=clock))
+    embedded = open_embedded(
+        url,
+        limits=limits,
+        schema=schema,
+        durability=durability,
+        read_only=read_only,
+        clock=clock,
+    )
+    return Database(embedded)
 
 
 async def open_async(
     url: str,
     *,
     limits: Limits | None = None,
+    schema: Iterable[type[Record]] = (),
     durability: Durability = "sync",
+    read_only: bool = False,
     clock: Clock | None = None,
 ) -> AsyncDatabase:
     """As `open`, for asyncio: the same engines behind an `AsyncDatabase`."""
     embedded = await asyncio.to_thread(
-        open_embedded, url, limits=limits, durability=durability, clock=clock
+        open_embedded,
+        url,
+        limits=limits,
+        schema=schema,
+        durability=durability,
+        read_only=read_only,
+        clock=clock,
     )
     return AsyncDatabase(embedded)
 
 
 def open_embedded(
-    url: str, *, limits: Limits | None, durability: str, clock: Clock | None
+    url: str,
+    *,
+    limits: Limits | None,
+    schema: Iterable[type[Record]],
+    durability: str,
+    read_only: bool,
+    clock: Clock | None,
 ) -> Embedded:
-    """Open the store a URL names and the engine over it."""
+    """Open the store a URL names, the engine over it, and register classes."""
     if durability not in ("sync", "relaxed"):
         raise InvalidOption(f"durability={durability!r} is neither 'sync' nor 'relaxed'")
     limits = limits or Limits()
-    store = open_store(url)
+    store = open_store(url, limits=limits, read_only=read_only)
     try:
-        return Embedded(store, url=url, limits=limits, durable=durability == "sync", clock=clock)
+        embedded = Embedded(
+            store,
+            url=url,
+            limits=limits,
+            durable=durability == "sync",
+            read_only=read_only,
+            clock=clock,
+        )
     except BaseException:
         store.close()
         raise
+    try:
+        embedded.use(schema)
+    except BaseException:
+        embedded.close()
+        raise
+    return embedded
 
 
-def open_store(url: str) -> Store:
+def open_store(url: str, *, limits: Limits, read_only: bool = False) -> Store:
     """The store a URL names."""
     if not isinstance(url, str):
-        raise InvalidUrl(f"{url!r} is no URL: use 'memory:'")
+        raise InvalidUrl(f"{url!r} is no URL: use 'memory:' or 'file:PATH'")
     scheme, colon, place = url.partition(":")
     if scheme == "memory" and colon and not place:
         return MemoryStore()
-    raise InvalidUrl(f"{url!r} names no engine: use 'memory:'")
+    if scheme == "file" and place:
+        path = Path(place)
+        if read_only:
+            return InspectedStore.open(path, limits=limits)
+        return RocksStore.open(path, limits=limits)
+    raise InvalidUrl(f"{url!r} names no engine: use 'memory:' or 'file:PATH'")

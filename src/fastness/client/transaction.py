@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from fastness.transactions import AsyncKeyValueTransaction, KeyValueTransaction
+from fastness.model.operations import AsyncTypedOperations, TypedOperations
 
 
-class Transaction(KeyValueTransaction):
+class Transaction(TypedOperations):
     """A synchronous transaction: keys and values (`get`, `set`, ...) and typed records."""
 
     __slots__ = ()
 
 
-class AsyncTransaction(AsyncKeyValueTransaction):
+class AsyncTransaction(AsyncTypedOperations):
     """An asynchronous transaction, equal in power: reads and the commit are awaited."""
 
     __slots__ = ()

@@ -1,4 +1,4 @@
-"""Background upkeep: pruning old versions and removing expired values, in small steps.
+"""Background upkeep, in small steps: pruning, expiry, building indexes.
 
 One daemon thread per database. It sleeps `IDLE_S` while there is nothing to do and
 `limits.prune_pause_ms` between steps, so that it never stalls anybody.
@@ -9,8 +9,10 @@ from __future__ import annotations
 import logging
 from threading import Event, Thread
 
+from fastness.client.attempts import Place, run_attempts
 from fastness.errors import FastnessError, Retryable
 from fastness.hosting import InlineHost
+from fastness.model.operations import build_step
 from fastness.storage import cells
 from fastness.transactions import EXPIRY_PREFIX, KeyValueTransaction
 
@@ -22,11 +24,14 @@ _log = logging.getLogger("fastness.upkeep")
 
 
 class Upkeep:
-    """The upkeep of one engine; `step` does a little, the thread calls it again and again."""
+    """The upkeep of one database; `step` does a little, the thread calls it again and again."""
 
-    def __init__(self, engine: InlineHost) -> None:
-        self._engine = engine
-        self._stop = Event()
+    def __init__(self, place: Place) -> None:
+        self._place = place
+        self._engine = place.engine
+        self._problems: dict[str, str] = {}
+        self._awake = Event()
+        self._stopping = False
         self._thread: Thread | None = None
 
     def start(self) -> None:
@@ -36,14 +41,24 @@ class Upkeep:
 
     def stop(self) -> None:
         """Stop the thread and wait for its step to end."""
-        self._stop.set()
+        self._stopping = True
+        self._awake.set()
         if self._thread is not None:
             self._thread.join()
             self._thread = None
 
+    def kick(self) -> None:
+        """Look for work now: something was registered."""
+        self._problems.clear()
+        self._awake.set()
+
     def _run(self) -> None:
         pause_s = IDLE_S
-        while not self._stop.wait(pause_s):
+        while True:
+            self._awake.wait(pause_s)
+            if self._stopping:
+                return
+            self._awake.clear()
             try:
                 more = self.step()
             except Retryable:
@@ -54,12 +69,27 @@ class Upkeep:
             pause_s = self._engine.limits.prune_pause_ms / 1_000 if more else IDLE_S
 
     def step(self) -> bool:
-        """Remove some expired values and some old versions; whether there may be more."""
+        """Build, expire and prune a little; whether there may be more."""
         self._engine.sync_relaxed()
         self._engine.expire_reservations()
         expired = remove_expired(self._engine, EXPIRED_STEP)
         pruned = self._engine.prune_step()
-        return expired >= EXPIRED_STEP or pruned > 0
+        return self._build() or expired >= EXPIRED_STEP or pruned > 0
+
+    def _build(self) -> bool:
+        """One step of building indexes and totals, or of clearing dropped ones."""
+        schema = self._place.schema
+        if not schema.catalog.clearing and not schema.pending():
+            return False
+        step = run_attempts(self._place, None, build_step, (frozenset(self._problems),))
+        if step is None:
+            return False
+        if step.problem:
+            self._problems[step.name] = step.problem
+            _log.error("%s", step.problem)
+        if step.finished:
+            self._place.refresh_schema()
+        return True
 
 
 def remove_expired(engine: InlineHost, limit: int) -> int:

@@ -32,7 +32,13 @@ from threading import Condition, Lock, Thread
 
 from fastness.encoding.intervals import KeyInterval, successor
 from fastness.encoding.timestamps import Timestamp, from_milliseconds
-from fastness.errors import DatabaseClosed, FastnessError, SnapshotTooOld, StoreUnavailable
+from fastness.errors import (
+    DatabaseClosed,
+    FastnessError,
+    SnapshotTooOld,
+    StoreReadOnly,
+    StoreUnavailable,
+)
 from fastness.hosting.forking import own
 from fastness.hosting.interrupts import interrupts_deferred
 from fastness.hosting.validation import validate_in_store
@@ -43,7 +49,7 @@ from fastness.limits import Limits
 from fastness.placement import TimestampOracle
 from fastness.ranges import Commit, CommitState, Range, Reservation
 from fastness.runtime import Clock
-from fastness.storage.contract import Batch, Item, Store
+from fastness.storage.contract import Batch, Item, RangeState, Store
 
 CEILING_MARK = "oracle.ceiling"
 RANGE_ID = 1
@@ -66,12 +72,20 @@ class InlineHost:
     """The engine behind an embedded database; thread-safe, shared by all its transactions."""
 
     def __init__(
-        self, store: Store, *, limits: Limits, clock: Clock, random: Random, durable: bool = True
+        self,
+        store: Store,
+        *,
+        limits: Limits,
+        clock: Clock,
+        random: Random,
+        durable: bool = True,
+        read_only: bool = False,
     ) -> None:
         """Open the range in `store` at the next epoch.
 
         `durable=False` acknowledges commits before they are synced (relaxed durability): a
-        crash of the machine may then lose the newest ones, never their order.
+        crash of the machine may then lose the newest ones, never their order. `read_only`
+        serves reads of a store opened for inspection, as of now.
         """
         self.store = store
         self.limits = limits
@@ -91,16 +105,26 @@ class InlineHost:
         self._committer_thread: Thread | None = None
         self._abandoned: OrderedDict[bytes, Commit] = OrderedDict()
         self.counts = HostCounts()
-        self._oracle = self._start_oracle()
-        own(self)
-        start = self._oracle.issued
-        state = store.open_range(RANGE_ID, store.range_epoch(RANGE_ID) + 1)
+        self._oracle = self._start_oracle(read_only=read_only)
+        state = self._open_range(read_only=read_only)
+        start = self._oracle.now() if read_only else self._oracle.issued
         self.prune_horizon = state.prune_horizon
         self._range = Range(state, visible=start, limits=limits)
         self.visible: Timestamp = start
         self.applying: Timestamp = start
+        own(self)
 
-    def _start_oracle(self) -> TimestampOracle:
+    def _open_range(self, *, read_only: bool) -> RangeState:
+        store = self.store
+        epoch = store.range_epoch(RANGE_ID)
+        if not read_only:
+            return store.open_range(RANGE_ID, epoch + 1)
+        self._failure = StoreReadOnly(
+            "the database is open for inspection only: open it without read_only=True to write"
+        )
+        return RangeState(RANGE_ID, epoch, 0, store.applied, store.prune_horizon(RANGE_ID))
+
+    def _start_oracle(self, *, read_only: bool) -> TimestampOracle:
         mark = self.store.state(CEILING_MARK)
         ceiling = int.from_bytes(mark, "big") if mark else 0
         oracle = TimestampOracle(
@@ -110,7 +134,8 @@ class InlineHost:
             boot_ns=self.clock.boot_ns(),
             ceiling_ms_ahead=self.limits.ceiling_ms,
         )
-        self._record_ceiling(oracle, oracle.ceiling_wanted())
+        if not read_only:
+            self._record_ceiling(oracle, oracle.ceiling_wanted())
         return oracle
 
     # ------------------------------------------------------------------ reads
