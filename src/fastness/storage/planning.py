@@ -8,7 +8,7 @@ store.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from fastness.encoding.intervals import KeyInterval
 from fastness.errors import Fenced, LimitExceeded
@@ -49,7 +49,7 @@ def opened(row: RangeRow, range_id: int, epoch: int) -> RangeRow:
         )
     if epoch > EPOCH_MAX:
         raise LimitExceeded(f"epoch {epoch} is above {EPOCH_MAX}")
-    return replace(row, epoch=epoch)
+    return RangeRow(epoch, row.batch_number, row.applied, row.prune_horizon)
 
 
 def advanced(row: RangeRow, batch: Batch) -> RangeRow:
@@ -68,7 +68,7 @@ def advanced(row: RangeRow, batch: Batch) -> RangeRow:
         not batch.commits or batch.commits[0].timestamp > row.prune_horizon,
         "no commit is at or below the prune horizon",
     )
-    return replace(row, batch_number=batch.number, applied=applied)
+    return RangeRow(row.epoch, batch.number, applied, row.prune_horizon)
 
 
 def plan(batch: Batch, row: RangeRow, newest: Newest, live_keys: LiveKeys) -> PlannedRows:

@@ -40,6 +40,8 @@ EVERYTHING = KeyInterval(b"", b"\xff" * 16)
 """Above every row of every table: no key of a user or of the system begins with ff ff."""
 
 PAGE_ROWS = 256
+RECENT_ENTRIES = 128
+"""How many commits behind the newest a scan may be to find what they overwrote in the log."""
 
 _cell = itemgetter(1)
 
@@ -114,7 +116,7 @@ def scan_at(
     page = next(pages)
     if applied() <= at:
         return page
-    overwritten = _visible_history(view, interval, at, reverse=reverse)
+    overwritten = _overwritten(view, interval, at, reverse=reverse)
     first = next(overwritten, None)
     if _all_visible(page, at) and not _lies_among(first, page, limit=limit, reverse=reverse):
         return page
@@ -157,6 +159,31 @@ def _merged(left: Iterator[Item], right: Iterator[Item], *, reverse: bool) -> It
     if two is not None:
         yield two
         yield from right
+
+
+def _overwritten(
+    view: View, interval: KeyInterval, at: Timestamp, *, reverse: bool
+) -> Iterator[Item]:
+    """The overwritten versions visible at `at`, by key.
+
+    They ended above `at`, so the log's entries above `at` name them. A reader is seldom more
+    than a few commits behind: then those entries are far fewer than the rows of the history
+    among the keys scanned. The log is looked at after the newest table, the history after
+    the log, so nothing that has left the newest table is missed.
+    """
+    above = KeyInterval(log_row(at + 1, 0), EVERYTHING.end)
+    page = next(view.pages(Table.LOG, above, size=RECENT_ENTRIES))
+    if len(page) == RECENT_ENTRIES:
+        yield from _visible_history(view, interval, at, reverse=reverse)
+        return
+    begin, end = interval
+    keys = {
+        key for row, value in page for key in log_entry(row, value).replaced if begin <= key < end
+    }
+    for key in sorted(keys, reverse=reverse):
+        cell = history_cell(view, key, at)
+        if cell is not None:
+            yield key, cell
 
 
 def _visible_history(

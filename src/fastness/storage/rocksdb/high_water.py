@@ -28,6 +28,7 @@ _note = Struct(">8sQQQ")
 _checksum = Struct(">I")
 _MAGIC = b"highwtr1"
 SLOT_BYTES = 64
+_PADDING = bytes(SLOT_BYTES - _note.size - _checksum.size)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +41,10 @@ class HighWater:
     manifest_bytes: int
 
 
-def encode_note(mark: HighWater) -> bytes:
+def encode_note(sequence: int, manifest_number: int, manifest_bytes: int) -> bytes:
     """One slot of the file."""
-    content = _note.pack(_MAGIC, mark.sequence, mark.manifest_number, mark.manifest_bytes)
-    return (content + _checksum.pack(zlib.crc32(content))).ljust(SLOT_BYTES, b"\x00")
+    content = _note.pack(_MAGIC, sequence, manifest_number, manifest_bytes)
+    return content + _checksum.pack(zlib.crc32(content)) + _PADDING
 
 
 def decode_notes(content: bytes, path: Path) -> HighWater:
@@ -112,7 +113,8 @@ class HighWaterFile:
     @staticmethod
     def create(path: Path, mark: HighWater) -> None:
         """Write a new file, durably."""
-        write_durably(path, encode_note(mark) * 2)
+        slot = encode_note(mark.sequence, mark.manifest_number, mark.manifest_bytes)
+        write_durably(path, slot * 2)
 
     def note(self, sequence: int) -> None:
         """Note that everything up to `sequence` has been synced."""
@@ -121,8 +123,8 @@ class HighWaterFile:
             os.close(self._manifest)
             self._manifest_number, self._manifest = self._open_manifest()
             status = os.fstat(self._manifest)
-        mark = HighWater(sequence, self._manifest_number, status.st_size)
-        os.pwrite(self._handle, encode_note(mark), self._slot * SLOT_BYTES)
+        slot = encode_note(sequence, self._manifest_number, status.st_size)
+        os.pwrite(self._handle, slot, self._slot * SLOT_BYTES)
         self._slot = 1 - self._slot
 
     def close(self, *, durably: bool) -> None:
