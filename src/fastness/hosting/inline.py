@@ -40,7 +40,7 @@ from fastness.errors import (
     StoreUnavailable,
 )
 from fastness.hosting.forking import own
-from fastness.hosting.interrupts import interrupts_deferred
+from fastness.hosting.interrupts import InterruptsDeferred
 from fastness.hosting.validation import validate_in_store
 from fastness.hosting.waiters import TaskWaiter, ThreadWaiter, wake_all
 from fastness.hosting.watching import Watch, WatchTable
@@ -211,7 +211,7 @@ class InlineHost:
         """Commit and wait until it is settled; the caller looks at `commit.state`."""
         waiter = ThreadWaiter(self._start_committer)
         commit.waiter = waiter
-        with interrupts_deferred():
+        with InterruptsDeferred():
             if self._submit(commit):
                 self._lead()
         while not commit.settled:
@@ -222,7 +222,7 @@ class InlineHost:
                 raise
             if waiter.leads:
                 waiter.leads = False
-                with interrupts_deferred():
+                with InterruptsDeferred():
                     self._lead()
 
     def _abandon(self, waiter: ThreadWaiter) -> None:

@@ -8,30 +8,43 @@ SIGINT is noted and delivered right after. In other threads there is nothing to 
 
 from __future__ import annotations
 
+import importlib
 import signal
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from types import FrameType
+from collections.abc import Callable
+from importlib.util import find_spec
+from threading import get_ident, main_thread
+from types import FrameType, TracebackType
+from typing import Any
 
-_main = threading.main_thread()
+# CPython's builtin below `signal.signal`, which turns numbers into enums and back: that costs
+# more than everything else the host does for a small commit. Without it the public one serves.
+_builtin = importlib.import_module("_signal" if find_spec("_signal") else "signal")
+_set_handler: Callable[[int, Any], Any] = _builtin.signal
+_SIGINT = int(signal.SIGINT)
 
 
-@contextmanager
-def interrupts_deferred() -> Iterator[None]:
-    """Deliver a SIGINT that arrives meanwhile on leaving."""
-    if threading.current_thread() is not _main:
-        yield
-        return
-    arrived: list[FrameType | None] = []
+class InterruptsDeferred:
+    """A context in which a SIGINT is noted; it is delivered on leaving."""
 
-    def note(_number: int, frame: FrameType | None) -> None:
-        arrived.append(frame)
+    __slots__ = ("_arrived", "_handler")
 
-    handler = signal.signal(signal.SIGINT, note)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, handler if handler is not None else signal.SIG_DFL)
-        if arrived and callable(handler):
-            handler(signal.SIGINT, arrived[-1])
+    def __enter__(self) -> None:
+        self._arrived = False
+        self._handler = None
+        if get_ident() == main_thread().ident:
+            self._handler = _set_handler(_SIGINT, self._note)
+
+    def _note(self, _number: int, _frame: FrameType | None) -> None:
+        self._arrived = True
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        handler = self._handler
+        if handler is not None:
+            _set_handler(_SIGINT, handler)
+            if self._arrived and callable(handler):
+                handler(_SIGINT, None)
