@@ -200,6 +200,8 @@ class Range:
         """
         queued = [*self._overflow, *self._open.commits, *self._open.waiting]
         queued += self.reservations.take_waiting()
+        # Refused, or sent to the store, when the batch was closed: not yet answered.
+        queued += self.take_settled()
         doubtful: list[Commit] = []
         if self._written is not None:
             queued += self._written.waiting
