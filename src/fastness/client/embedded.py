@@ -51,7 +51,9 @@ class Embedded:
         durable: bool,
         read_only: bool = False,
         clock: Clock | None = None,
+        upkeep: bool = True,
     ) -> None:
+        """Serve `store`. Without `upkeep` nothing runs by itself: call `upkeep_step`."""
         self.url = url
         self.store = store
         self.clock = clock or SystemClock()
@@ -68,7 +70,7 @@ class Embedded:
         self._schema_changed = Condition()
         self._upkeep = Upkeep(self)
         self._read_only = read_only
-        if not read_only:
+        if upkeep and not read_only:
             self._upkeep.start()
 
     def moment(self, at: Timestamp | datetime | None) -> Timestamp | None:

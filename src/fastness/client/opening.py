@@ -104,7 +104,7 @@ def open_embedded(
     return embedded
 
 
-def open_store(url: str, *, limits: Limits, read_only: bool = False) -> Store:
+def open_store(url: str, *, limits: Limits | None = None, read_only: bool = False) -> Store:
     """The store a URL names."""
     if not isinstance(url, str):
         raise InvalidUrl(f"{url!r} is no URL: use 'memory:' or 'file:PATH'")
