@@ -14,7 +14,17 @@ They take a `Database` or an `AsyncDatabase`.
 `docs/OPERATIONS.md` has the runbooks.
 """
 
+from fastness.operations.backups import (
+    BackupReport,
+    RestoreReport,
+    backup,
+    restore,
+    verify_backup,
+)
+from fastness.operations.checking import check
 from fastness.operations.exporting import ExportReport, export_lines
+from fastness.operations.findings import CheckReport, Finding
+from fastness.operations.identities import Origin, origin_of
 from fastness.operations.importing import (
     ImportMark,
     ImportReport,
@@ -22,16 +32,31 @@ from fastness.operations.importing import (
     import_mark,
     verify_lines,
 )
+from fastness.operations.manifest import BackupFile, BackupManifest, is_backup, read_manifest
 from fastness.operations.progress import OnProgress, Progress
 
 __all__ = [
+    "BackupFile",
+    "BackupManifest",
+    "BackupReport",
+    "CheckReport",
     "ExportReport",
+    "Finding",
     "ImportMark",
     "ImportReport",
     "OnProgress",
+    "Origin",
     "Progress",
+    "RestoreReport",
+    "backup",
+    "check",
     "export_lines",
     "import_lines",
     "import_mark",
+    "is_backup",
+    "origin_of",
+    "read_manifest",
+    "restore",
+    "verify_backup",
     "verify_lines",
 ]
