@@ -5,7 +5,7 @@ What forces an edge of data only its checker knows; it hands over a function tha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -14,7 +14,6 @@ from fastness.testing._graph import (
     ANY_READ_WRITE,
     PROCESS,
     REAL_TIME,
-    WRITE_READ,
     WRITE_WRITE,
     Graph,
     Reason,
@@ -86,9 +85,9 @@ def report_cycles(
     for cycle in find_cycles(graph):
         name = _name(cycle, key_of)
         if name != LOST_UPDATE or frozenset(cycle.transactions) not in lost_updates:
-            text = _explanation(history, cycle, describe)
-            title = _title(cycle, name)
-            report.add(Anomaly(name, title, cycle.transactions, _keys(cycle, key_of), text))
+            keys = _keys(cycle, key_of)
+            text = _explanation(history, cycle, keys, describe)
+            report.add(Anomaly(name, _title(cycle, name), cycle.transactions, keys, text))
 
 
 def _keys(cycle: Cycle[Reason], key_of: Callable[[Reason], Key]) -> tuple[Key, ...]:
@@ -113,16 +112,28 @@ def _name(cycle: Cycle[Reason], key_of: Callable[[Reason], Key]) -> str:
 
 
 def _title(cycle: Cycle[Reason], name: str) -> str:
-    base = name.removesuffix("-realtime")
-    if base != name:
-        flows = any(step.kind & (WRITE_READ | WRITE_WRITE) for step in cycle.steps)
-        return _CAUSAL_REVERSAL if base == "G-single" and flows else _TITLES_REAL_TIME[base]
-    base = name.removesuffix("-process")
-    return _TITLES_PROCESS[base] if base != name else TITLES[name]
+    base = name.removesuffix("-realtime").removesuffix("-process")
+    if base == name:
+        return TITLES[name]
+    if base == "G-single" and not _reader_came_later(cycle):
+        return _CAUSAL_REVERSAL
+    return (_TITLES_PROCESS if name.endswith("-process") else _TITLES_REAL_TIME)[base]
+
+
+def _reader_came_later(cycle: Cycle[Reason]) -> bool:
+    """Whether time itself puts the reader after what it missed, not another's write it saw."""
+    kinds = [step.kind for step in cycle.steps]
+    return any(
+        kind & ANY_READ_WRITE and kinds[place - 1] & (PROCESS | REAL_TIME)
+        for place, kind in enumerate(kinds)
+    )
 
 
 def _explanation(
-    history: History, cycle: Cycle[Reason], describe: Callable[[Step[Reason]], str]
+    history: History,
+    cycle: Cycle[Reason],
+    keys: Collection[Key],
+    describe: Callable[[Step[Reason]], str],
 ) -> str:
     names = [history[index].name for index in cycle.transactions]
     because = [
@@ -133,7 +144,7 @@ def _explanation(
     return "\n".join(
         [
             "no order of these transactions explains what they saw",
-            shown_transactions(history, sorted(cycle.transactions)),
+            shown_transactions(history, sorted(cycle.transactions), keys=keys),
             "  because",
             *because,
             f"  so {names[0]} would have to come before itself.",

@@ -54,9 +54,8 @@ class _Contents:
         for index, seen in versions.strays:
             place = next(i for i, value in enumerate(seen) if value != versions.longest[i])
             what = (
-                f"T{index} read {key} -> {shown_value(seen)}, T{longest[0]} read {key} -> "
-                f"{shown_value(longest[1])}: they part at place {place + 1}, and an append only "
-                "adds at the end"
+                f"place {place + 1} of {key} held {seen[place]} for T{index} and "
+                f"{versions.longest[place]} for T{longest[0]}, but an append only adds at the end"
             )
             self._findings.add("incompatible-order", [index, longest[0]], key, what)
 

@@ -107,12 +107,14 @@ def describe(history: History, lists: Lists, step: Step[Key]) -> str:
         seen = lists.views[step.source].reads[key]
         missing = _missing(lists.views[step.target].appends[key], seen)
         return f"{source} read {key} -> {shown_value(seen)}, without the {missing} of {target}"
-    witness = (
-        f"{history[lists.versions[key].longest_reader].name} read {key} -> {shown_value(longest)}"
+    earlier, later = _neighbours(
+        lists.views[step.source].appends[key], lists.views[step.target].appends[key], longest
     )
-    before = lists.views[step.source].appends[key]
-    after = lists.views[step.target].appends[key]
-    return _write_order(source, target, (before, after), longest, f"{key}, as {witness}")
+    witness = history[lists.versions[key].longest_reader].name
+    return (
+        f"{target} appended {later} to {key} after the {earlier} of {source}: {witness} read {key} "
+        f"-> {shown_value(longest)}{'' if later in longest else ', still without it'}"
+    )
 
 
 def _missing(values: list[Scalar], seen: Elements) -> Scalar:
@@ -120,25 +122,17 @@ def _missing(values: list[Scalar], seen: Elements) -> Scalar:
     return next(value for value in values if value not in present)
 
 
-def _write_order(
-    source: str,
-    target: str,
-    appends: tuple[list[Scalar], list[Scalar]],
-    longest: Elements,
-    witness: str,
-) -> str:
-    """The two values that stand next to each other, or the one that was never seen."""
-    before, after = set(appends[0]), set(appends[1])
+def _neighbours(
+    before: list[Scalar], after: list[Scalar], longest: Elements
+) -> tuple[Scalar, Scalar]:
+    """The last value of one transaction that a value of the other follows, and that value.
+
+    Where none of its values follows, one that is missing from the longest list.
+    """
     found: Scalar = None
     for value in longest:
         if value in after and found is not None:
-            return f"{target} appended {value} after the {found} of {source} to {witness}"
+            return found, value
         if value in before:
             found = value
-        elif value in after:
-            found = None
-    missing = _missing(appends[1], longest)
-    return (
-        f"{target} appended {missing}, not yet seen, after the last {found} of {source} to "
-        f"{witness}"
-    )
+    return found, _missing(after, longest)

@@ -11,7 +11,7 @@ needs the order of one process, or of real time, to close.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
 from fastness.invariants import InvariantViolation
@@ -31,7 +31,9 @@ from fastness.testing.history import (
 SHOWN_MAX = 8
 """Anomalies of one class that a report keeps; the rest are only counted."""
 ELEMENTS_SHOWN = 12
-"""Elements of a list before its middle is left out."""
+"""Elements of a list that are shown as it is."""
+ELEMENTS_KEPT = 6
+"""Elements at the end of a longer one: an append only changes the end."""
 OPERATIONS_SHOWN = 16
 """Operations of a transaction before the rest is left out."""
 
@@ -113,14 +115,14 @@ class Report:
 
 
 def shown_value(value: Value) -> str:
-    """A value as explanations print it; a long list without its middle."""
+    """A value as explanations print it; the end of a long list."""
     if not isinstance(value, tuple):
         return "nothing" if value is None else str(value)
     elements = [str(element) for element in value]
     if len(elements) > ELEMENTS_SHOWN:
-        left_out = len(elements) - ELEMENTS_SHOWN + 1
-        half = ELEMENTS_SHOWN // 2
-        elements = [*elements[: half - 1], f"..{left_out} more..", *elements[-half:]]
+        left_out = len(elements) - ELEMENTS_KEPT
+        kept = elements[left_out:]
+        elements = [f"..{left_out} more..", *kept]
     return f"[{' '.join(elements)}]"
 
 
@@ -138,19 +140,25 @@ def shown_operation(operation: Operation) -> str:
             return f"cas {key} {shown_value(expected)} to {shown_value(value)} -> {answer}"
 
 
-def shown_transaction(transaction: Transaction) -> str:
-    """A transaction on one line: name, process, times, outcome if not `OK`, operations."""
+def shown_transaction(transaction: Transaction, *, keys: Collection[Key] = ()) -> str:
+    """A transaction on one line: name, process, times, outcome if not `OK`, operations.
+
+    Where `keys` are given, operations on others are only counted.
+    """
     completed = "?" if transaction.completed is None else transaction.completed
     outcome = "" if transaction.outcome is Outcome.OK else f" {transaction.outcome.value}"
-    operations = [shown_operation(one) for one in transaction.operations[:OPERATIONS_SHOWN]]
-    if len(transaction.operations) > OPERATIONS_SHOWN:
-        operations.append(f"and {len(transaction.operations) - OPERATIONS_SHOWN} more")
+    wanted = [one for one in transaction.operations if not keys or one.key in keys]
+    operations = [shown_operation(one) for one in wanted[:OPERATIONS_SHOWN]]
+    if len(operations) < len(transaction.operations):
+        operations.append(f"and {len(transaction.operations) - len(operations)} more")
     return (
         f"{transaction.name}  process {transaction.process}, "
         f"{transaction.invoked}..{completed}{outcome}:  {'; '.join(operations)}"
     )
 
 
-def shown_transactions(history: History, indices: Iterable[int]) -> str:
+def shown_transactions(
+    history: History, indices: Iterable[int], *, keys: Collection[Key] = ()
+) -> str:
     """Transactions, one indented line each."""
-    return "\n".join(f"    {shown_transaction(history[index])}" for index in indices)
+    return "\n".join(f"    {shown_transaction(history[index], keys=keys)}" for index in indices)
