@@ -1,0 +1,93 @@
+"""Runs the demo from beginning to end, whatever comes in between."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from random import SystemRandom
+
+from rich.console import Console
+from rich.text import Text
+
+import fastness
+from examples.files import service
+from examples.files.demo.killing import VictimFailed
+from examples.files.demo.place import PlaceRefused, claim
+from examples.files.demo.report import print_next_steps, print_report
+from examples.files.demo.stages import LOADED, Demo, Options
+from examples.files.errors import NotFound
+from examples.files.schema import SCHEMA
+from fastness.errors import FastnessError
+
+DEFAULT_PATH = Path("/usr")
+DEFAULT_DIRECTORY = Path("demo-data")
+
+PASSED, FAILED, REFUSED, INTERRUPTED = 0, 1, 2, 130
+"""Exit codes; the last one is what shells expect after Ctrl-C."""
+
+
+def main(
+    path: Path = DEFAULT_PATH,
+    directory: Path = DEFAULT_DIRECTORY,
+    *,
+    entries_max: int = 150_000,
+    operations: int = 20_000,
+    workers: int = 64,
+    kills: int = 3,
+    seed: int | None = None,
+    console: Console | None = None,
+) -> int:
+    """Run the demo over the tree at `path`, with its database in `directory`.
+
+    Answers an exit code: 0 when every check passed, 1 when one failed, 2 when nothing was
+    begun because an argument cannot be, 130 when it was interrupted. `seed` repeats the
+    workload's choices, as far as threads allow.
+    """
+    console = console or Console()
+    try:
+        _require_readable(path)
+        database = claim(directory)
+    except (PlaceRefused, OSError) as error:
+        console.print(Text(f"{error}", style="bold red"))
+        return REFUSED
+    options = Options(
+        path=path.resolve(),
+        database=database,
+        entries_max=entries_max,
+        operations=operations,
+        workers=workers,
+        kills=kills,
+        seed=SystemRandom().getrandbits(32) if seed is None else seed,
+    )
+    return _run(options, console)
+
+
+def _require_readable(path: Path) -> None:
+    """`OSError` unless `path` is a directory that can be listed."""
+    for _entry in path.iterdir():
+        return
+
+
+def _run(options: Options, console: Console) -> int:
+    demo = Demo(options, console)
+    try:
+        results = demo.run()
+    except KeyboardInterrupt:
+        _tell_interrupted(options, console)
+        return INTERRUPTED
+    except (FastnessError, VictimFailed) as error:
+        console.print(Text(f"The demo failed: {error}", style="bold red"))
+        return FAILED
+    print_report(console, results, path=options.path, database=options.database)
+    return FAILED if results.failures() else PASSED
+
+
+def _tell_interrupted(options: Options, console: Console) -> None:
+    """Open what the interrupted demo left, as anybody could, and say what is in it."""
+    console.print("\n[bold]Interrupted.[/] The database was closed; opening it again...")
+    try:
+        with fastness.open(options.url, schema=SCHEMA) as db:
+            entries = service.usage(db, LOADED).entries
+    except NotFound:
+        entries = 0
+    console.print(f"It is usable: {entries:,} entries are in it, every one that was acknowledged.")
+    print_next_steps(console, options.database)
