@@ -1,0 +1,125 @@
+"""Where a store under test lives: opened, closed and crashed alike for every engine."""
+
+from __future__ import annotations
+
+import shutil
+from abc import ABC, abstractmethod
+from dataclasses import replace
+from pathlib import Path
+
+from fastness.encoding.intervals import KeyInterval
+from fastness.limits import KIB, MIB, Limits
+from fastness.storage import (
+    Batch,
+    CommittedWrites,
+    Faults,
+    MemoryStore,
+    RocksStore,
+    Store,
+    no_faults,
+)
+
+SMALL = replace(Limits(), write_buffer_bytes=256 * KIB, block_cache_bytes=1 * MIB)
+"""Limits under which little data flushes, compacts and fills a disk."""
+
+ALL_KEYS = KeyInterval(b"", b"\xff\xff")
+RANGE = 1
+
+
+class Home(ABC):
+    """A place that holds one store at a time."""
+
+    @abstractmethod
+    def open(self, faults: Faults = no_faults) -> Store:
+        """Open the store, creating it the first time."""
+
+    @abstractmethod
+    def crash(self, faults: Faults = no_faults) -> Store:
+        """Lose the process that has the store open, and open it anew."""
+
+    def reopen(self, store: Store, faults: Faults = no_faults) -> Store:
+        """Close a store in good order and open it again."""
+        store.close()
+        return self.open(faults)
+
+
+class MemoryHome(Home):
+    """Memory, kept from one opening to the next as a disk would be."""
+
+    def __init__(self) -> None:
+        self.store: MemoryStore | None = None
+
+    def open(self, faults: Faults = no_faults) -> MemoryStore:
+        """Find what the last store had made durable."""
+        if self.store is None:
+            self.store = MemoryStore(faults=faults)
+            return self.store
+        return self.crash(faults)
+
+    def crash(self, faults: Faults = no_faults) -> MemoryStore:
+        """Find what a power failure leaves, which is less than what a killed process leaves."""
+        assert self.store is not None
+        self.store = self.store.crash(faults=faults)
+        return self.store
+
+    def reopen(self, store: Store, faults: Faults = no_faults) -> Store:
+        """Closing syncs; then what is durable is found again."""
+        store.sync()
+        store.close()
+        return self.open(faults)
+
+
+class RocksHome(Home):
+    """A directory. A crash opens a copy of the files as they stand, the old store still open."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.crashes = 0
+        self.opened: list[RocksStore] = []
+
+    def open(self, faults: Faults = no_faults) -> RocksStore:
+        """Open the directory."""
+        store = RocksStore.open(self.path, limits=SMALL, faults=faults)
+        self.opened.append(store)
+        return store
+
+    def crash(self, faults: Faults = no_faults) -> RocksStore:
+        """Open what a killed process would leave behind."""
+        self.crashes += 1
+        left = self.path.with_name(f"{self.path.name}-crash{self.crashes}")
+        shutil.copytree(self.path, left)
+        self.path = left
+        return self.open(faults)
+
+    def close(self) -> None:
+        """Close whatever a test left open."""
+        for store in self.opened:
+            store.close()
+
+
+def commit(timestamp: int, *erased: KeyInterval, **writes: str | None) -> CommittedWrites:
+    """One transaction's writes, with keys and values given as text."""
+    encoded = {
+        key.encode(): None if value is None else value.encode() for key, value in writes.items()
+    }
+    return CommittedWrites(timestamp, encoded, erased)
+
+
+class Writer:
+    """Applies batches to one range of a store, numbering them."""
+
+    def __init__(self, store: Store, *, range_id: int = RANGE) -> None:
+        self.store = store
+        self.range_id = range_id
+        state = store.open_range(range_id, store.range_epoch(range_id) + 1)
+        self.epoch = state.epoch
+        self.number = state.batch_number
+
+    def batch(self, *commits: CommittedWrites, **marks: bytes) -> Batch:
+        """The next batch, not yet applied."""
+        return Batch(self.range_id, self.epoch, self.number + 1, list(commits), marks)
+
+    def apply(self, *commits: CommittedWrites, **marks: bytes) -> None:
+        """Apply the next batch."""
+        self.store.apply(self.batch(*commits, **marks))
+        self.number += 1

@@ -1,0 +1,17 @@
+"""The RocksDB store: the contract, kept in a directory."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.storage.conformance import StoreConformance
+from tests.storage.homes import Home, RocksHome
+
+
+class TestRocksStore(StoreConformance):
+    """The contract, kept by the RocksDB store."""
+
+    @pytest.fixture
+    def home(self, rocks_home: RocksHome) -> Home:
+        """A home in a directory."""
+        return rocks_home
