@@ -31,7 +31,7 @@ from msgspec import inspect
 
 from fastness.encoding._packing import ENCODERS, Encoder
 from fastness.encoding.elements import Versionstamp
-from fastness.errors import InvalidKey, SchemaError
+from fastness.errors import InvalidKey, InvalidValue, SchemaError
 
 NULL = b"\x00"
 STAMP_CODE = b"\x33"
@@ -46,7 +46,12 @@ pack_integer = ENCODERS[int]
 
 def pack_moment(value: datetime) -> bytes:
     """A datetime with a time zone, to the microsecond."""
-    since = value - _EPOCH
+    try:
+        since = value - _EPOCH
+    except TypeError:
+        raise InvalidValue(
+            f"{value!r} has no time zone, so it has no place in an index; use datetime.now(UTC)"
+        ) from None
     return pack_integer((since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds)
 
 

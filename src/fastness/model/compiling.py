@@ -132,11 +132,16 @@ def argument_packer(
     tests = []
     for name, column in zip(names, columns, strict=True):
         tests.append(_needs_care(source, column, name))
-    if tests:
-        slow = source.constant(_slow_packer(place, columns, describe))
-        source.lines.append(f"if {' or '.join(tests)}: return {slow}(({', '.join(names)},))")
     packed = [_packed(column, name) for column, name in zip(columns, names, strict=True)]
-    source.lines.append(f"return {source.joined(_arranged(place, packed))}")
+    quick = f"return {source.joined(_arranged(place, packed))}"
+    if not names:
+        source.lines.append(quick)
+    else:
+        slow = source.constant(_slow_packer(place, columns, describe))
+        again = f"return {slow}(({', '.join(names)},))"
+        refused = source.constant(InvalidKey)
+        source.lines += [f"if {' or '.join(tests)}: {again}", f"try: {quick}"]
+        source.lines.append(f"except {refused}: {again}")
     return source.function("pack_arguments", ", ".join([*names, "/"] if names else []))
 
 

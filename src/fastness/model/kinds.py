@@ -113,6 +113,13 @@ class Kind:
         """The leading key columns that make up the partition."""
         return self.key[: len(self.declaration.partition)]
 
+    def moments(self) -> list[str]:
+        """The datetime fields that stand in keys or say when a record ends."""
+        parts = [index.columns for index in self.indexes] + [total.group for total in self.totals]
+        columns = [*self.key, *(column for part in parts for column in part)]
+        found = [c.field for c in columns if c.codec.name == "datetime" and not c.each]
+        return list(dict.fromkeys([*found, *([self.expires] if self.expires else [])]))
+
 
 def kind_of(record: type[Record]) -> Kind:
     """The kind a record class declares; `SchemaError` where its types do not allow it.

@@ -239,6 +239,7 @@ class KindPlan(Generic[R]):
         three bytes in the record and at most nine, or twice its own size, in a key."""
         keys = kind.declaration.key
         self.patchable = {f.attribute for f in kind.fields if f.attribute not in keys}
+        self.moments = kind.moments()
         self.stamp = kind.stamp
         self.version = kind.version
         self.expires = kind.expires
@@ -342,6 +343,13 @@ class KindPlan(Generic[R]):
             checked = self.decode(raw)
         except _WRONG_VALUE as error:
             raise self._refusal(record, error) from error
+        for name in self.moments:
+            moment = getattr(checked, name)
+            if moment is not None and moment.tzinfo is None:
+                raise InvalidValue(
+                    f"{self.name}.{name}: {moment!r} has no time zone, so it has no place in an "
+                    "index or expiry; use datetime.now(UTC) or alike"
+                )
         if self.version is not None:
             force_setattr(checked, self.version, timestamp)
             raw = _encode(checked)
@@ -365,7 +373,7 @@ class KindPlan(Generic[R]):
             if why is not None:
                 return InvalidValue(
                     f"{self.name}.{field.attribute}: {value!r:.200} of type "
-                    f"{type(value).__name__} is not a {field.shape} ({why})"
+                    f"{type(value).__name__} does not fit {field.shape} ({why})"
                 )
         return InvalidValue(f"{record!r:.300} cannot be stored as {self.name}: {error}")
 

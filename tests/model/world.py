@@ -1,0 +1,219 @@
+"""A small database for typed records: classes to store, and a way to run transactions.
+
+`World` stands where the client's `Database` does: it keeps the schema and retries conflicts.
+Below is the real engine over the memory store, without any thread: tests drive everything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta
+from enum import Enum, IntEnum
+from random import Random
+from typing import Concatenate, ParamSpec, Self, TypeVar
+from uuid import UUID
+
+from msgspec import Struct
+
+from fastness.encoding.timestamps import Timestamp
+from fastness.errors import Retryable
+from fastness.hosting import InlineHost
+from fastness.limits import Limits
+from fastness.model import (
+    PRESENT,
+    UNSTAMPED,
+    Association,
+    Count,
+    Entity,
+    Index,
+    Record,
+    Reference,
+    Schema,
+    Stamp,
+    Sum,
+    TypedOperations,
+    Version,
+    build_all,
+    desc,
+    each,
+    field,
+    findings,
+    register,
+)
+from fastness.runtime import ManualClock
+from fastness.storage import MemoryStore
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+NOON = datetime(2024, 5, 17, 12, tzinfo=UTC)
+
+
+class Role(Enum):
+    """What a member may do."""
+
+    READER = "reader"
+    EDITOR = "editor"
+
+
+class Level(IntEnum):
+    """How urgent something is."""
+
+    LOW = 1
+    HIGH = 5
+
+
+class Address(Struct):
+    """A nested structure."""
+
+    street: str
+    number: int = 1
+
+
+class User(Entity, key="id"):
+    """An entity with a unique index and a version."""
+
+    id: str
+    email: str
+    name: str = ""
+    joined: datetime = NOON
+    version: Version = 0
+    by_email = Index("email", unique=True)
+    by_name = Index("name")
+
+
+class Team(Entity, key="id"):
+    """An entity without anything."""
+
+    id: UUID
+    title: str
+
+
+class Member(Association):
+    """An association with data and an index of its own."""
+
+    user: str
+    team: UUID
+    role: Role = Role.READER
+    joined: datetime = NOON
+    source = Reference(User, "user")
+    target = Reference(Team, "team")
+    by_time = Index("team", desc("joined"))
+
+
+class Item(Entity, key=("shop", "id"), partition="shop"):
+    """Every kind of index, in a partition."""
+
+    shop: str
+    id: int
+    title: str = ""
+    price: int | None = None
+    level: Level = Level.LOW
+    tags: list[str] = field(default_factory=list)
+    made: date = date(2024, 1, 1)
+    place: Address | None = None
+    parent: int | None = None
+    sold: bool = False
+    by_title = Index("shop", "title", unique=True, clustered=True, where={"sold": False})
+    by_price = Index("shop", desc("price"), "title")
+    by_tag = Index("shop", each("tags"))
+    priced = Index("price", where={"price": PRESENT}, clustered=True)
+    by_level = Index("level", "made")
+    items = Count("shop")
+    unsold = Count("shop", "level", where={"sold": False})
+    worth = Sum("price", "shop")
+    everything = Count()
+    above = Reference(lambda: Item, "shop", "parent")
+
+
+class Session(Entity, key="token", expires="ends"):
+    """An entity that expires, or does not."""
+
+    token: bytes
+    user: str
+    ends: datetime | None = None
+    by_user = Index("user", clustered=True)
+    of_user = Reference(User, "user")
+
+
+class Change(Entity, key=("shop", "at"), partition="shop"):
+    """A log: its key is completed by the commit."""
+
+    shop: str
+    at: Stamp = UNSTAMPED
+    what: str
+
+
+ALL = (User, Team, Member, Item, Session, Change)
+ONE = UUID(int=1)
+TWO = UUID(int=2)
+
+
+class World:
+    """One database in memory, the classes it knows, and transactions on it."""
+
+    def __init__(self, *classes: type[Record], limits: Limits | None = None) -> None:
+        self.clock = ManualClock()
+        self.limits = limits or Limits()
+        self.engine = InlineHost(
+            MemoryStore(), limits=self.limits, clock=self.clock, random=Random(1), durable=True
+        )
+        self.schema = Schema(limits=self.limits)
+        self.classes: tuple[type[Record], ...] = ()
+        self.use(*classes)
+
+    def begin(self, *, at: Timestamp | None = None, read_only: bool = False) -> TypedOperations:
+        """One transaction, not retried."""
+        return TypedOperations(self.engine, schema=self.schema, at=at, read_only=read_only)
+
+    def run(
+        self,
+        function: Callable[Concatenate[TypedOperations, P], T],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> T:
+        """A transaction, retried until it commits."""
+        while True:
+            try:
+                with self.begin() as tx:
+                    found = function(tx, *args, **kwargs)
+            except Retryable:
+                continue
+            return found
+
+    def use(self, *classes: type[Record]) -> list[str]:
+        """Register classes; answers what changed."""
+        registration = self.run(register, classes, self.limits)
+        self.schema, self.classes = registration.schema, classes
+        return registration.changes
+
+    def refresh(self) -> None:
+        """Take up the registry's present schema."""
+        self.use(*self.classes)
+
+    def build(self, records: int = 3) -> dict[str, str]:
+        """Build every index to its end, in small steps."""
+        return build_all(self.run, self.refresh, lambda: False, records)
+
+    def wrong(self) -> list[str]:
+        """What a check finds."""
+        return [str(finding) for finding in findings(self.begin(read_only=True))]
+
+    def pass_time(self, **amount: float) -> datetime:
+        """Let time pass; answers what time it is then."""
+        self.clock.advance(milliseconds=int(timedelta(**amount) / timedelta(milliseconds=1)))
+        return self.now()
+
+    def now(self) -> datetime:
+        """What the clock says."""
+        return datetime.fromtimestamp(self.clock.wall_ms() / 1_000, UTC)
+
+    def close(self) -> None:
+        """End."""
+        self.engine.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.close()
