@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import atexit
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from random import Random
 from threading import Condition
 from typing import Any
+from weakref import WeakSet
 
 from fastness.client.attempts import run_attempts
 from fastness.client.upkeep import Upkeep
@@ -70,6 +72,7 @@ class Embedded:
         self._schema_changed = Condition()
         self._upkeep = Upkeep(self)
         self._read_only = read_only
+        _open.add(self)
         if upkeep and not read_only:
             self._upkeep.start()
 
@@ -154,8 +157,21 @@ class Embedded:
 
     def close(self) -> None:
         """Stop the upkeep, finish commits, close the store. Idempotent."""
+        _open.discard(self)
         self._upkeep.stop()
         self.engine.close()
+
+
+_open: WeakSet[Embedded] = WeakSet()
+
+
+def _close_all() -> None:
+    """At exit: a thread inside the store while the interpreter goes would abort the process."""
+    for embedded in list(_open):
+        embedded.close()
+
+
+atexit.register(_close_all)
 
 
 def settled_timestamp(commit: Commit) -> Timestamp | None:
