@@ -1,0 +1,1 @@
+"""Fastness and its peers behind one contract, each configured as its users would."""

@@ -1,0 +1,127 @@
+"""What a benchmark answers: rows of figures, ratios and targets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from benchmarks.samples import Percentiles, Series, Spread, cost_ratio, rate_ratio
+from benchmarks.settings import Settings
+
+
+class Unit(StrEnum):
+    """What a figure counts. Rates are better high, everything else low."""
+
+    MICROSECONDS = "us"
+    PER_SECOND = "/s"
+    MEGABYTES = "MB"
+    SECONDS = "s"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A bound of the ratio to the peer, or of the figure where there is no peer."""
+
+    bound: float
+    at_least: bool = False
+
+    def reached_by(self, value: float) -> bool:
+        """Whether `value` keeps to the bound."""
+        return value >= self.bound if self.at_least else value <= self.bound
+
+
+def at_most(bound: float) -> Target:
+    """Lower is better."""
+    return Target(bound)
+
+
+def at_least(bound: float) -> Target:
+    """Higher is better."""
+    return Target(bound, at_least=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One comparison: Fastness, one peer, and whether the target is reached."""
+
+    what: str
+    unit: Unit
+    figure: float
+    percentiles: Percentiles | None = None
+    peer: str = ""
+    peer_figure: float | None = None
+    peer_percentiles: Percentiles | None = None
+    ratio: Spread | None = None
+    """Cost to cost, or rate to rate; the figure's own spread is `None` for single shots."""
+    target: Target | None = None
+    """A bound of the ratio where there is a peer, else of the figure."""
+    note: str = ""
+
+    @property
+    def judged(self) -> float:
+        """The value the target bounds."""
+        return self.figure if self.ratio is None else self.ratio.median
+
+    @property
+    def reached(self) -> bool | None:
+        """Whether the target is reached; `None` where there is none."""
+        return None if self.target is None else self.target.reached_by(self.judged)
+
+
+Measure = Callable[[Settings], list[Row]]
+"""A benchmark: does its work below `settings.directory` and answers rows."""
+
+
+def cost_row(
+    what: str,
+    ours: Series,
+    theirs: Series,
+    *,
+    target: Target | None = None,
+    percentiles: Percentiles | None = None,
+    peer_percentiles: Percentiles | None = None,
+    note: str = "",
+) -> Row:
+    """A row of microseconds per operation."""
+    return Row(
+        what=what,
+        unit=Unit.MICROSECONDS,
+        figure=ours.cost_us().median,
+        percentiles=percentiles or ours.percentiles(),
+        peer=theirs.name,
+        peer_figure=theirs.cost_us().median,
+        peer_percentiles=peer_percentiles or theirs.percentiles(),
+        ratio=cost_ratio(ours, theirs),
+        target=target,
+        note=note,
+    )
+
+
+def rate_row(
+    what: str, ours: Series, theirs: Series, *, target: Target | None = None, note: str = ""
+) -> Row:
+    """A row of operations per second."""
+    return Row(
+        what=what,
+        unit=Unit.PER_SECOND,
+        figure=ours.rate().median,
+        percentiles=ours.percentiles(),
+        peer=theirs.name,
+        peer_figure=theirs.rate().median,
+        peer_percentiles=theirs.percentiles(),
+        ratio=rate_ratio(ours, theirs),
+        target=target,
+        note=note,
+    )
+
+
+def floor_row(what: str, ours: Series, *, target: Target) -> Row:
+    """A row of operations per second that has no peer: the figure itself is bounded."""
+    return Row(
+        what=what,
+        unit=Unit.PER_SECOND,
+        figure=ours.rate().median,
+        percentiles=ours.percentiles(),
+        target=target,
+    )

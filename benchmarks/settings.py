@@ -1,0 +1,66 @@
+"""How much work a run does: the full sizes, or the quick ones for a first look."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Sizes of one run. `directory` is where the databases are written; it exists."""
+
+    directory: Path
+    rounds: int = 15
+    """Rounds of each contender, played in turn."""
+    entries: int = 200_000
+    """Entries in the databases that are read and scanned."""
+    reads: int = 10_000
+    """Point reads in a round, all in one transaction."""
+    commits: int = 500
+    """Durable commits in a round of one writer."""
+    writers: int = 64
+    """Threads, or tasks, that commit together."""
+    commits_together: int = 6_400
+    """Durable commits in a round of all writers."""
+    listed: int = 1_000
+    """Entries in the folder that is listed."""
+    entities: int = 1_000_000
+    """Entities in the database whose memory and opening time are measured."""
+
+
+def quick(directory: Path) -> Settings:
+    """A run of about a minute: noisier, and with a tenth of the data."""
+    return Settings(
+        directory=directory,
+        rounds=5,
+        entries=20_000,
+        reads=5_000,
+        commits=200,
+        commits_together=1_920,
+        entities=100_000,
+    )
+
+
+def tiny(directory: Path) -> Settings:
+    """A run of seconds that measures nothing: it shows that the harness works."""
+    return Settings(
+        directory=directory,
+        rounds=2,
+        entries=300,
+        reads=50,
+        commits=4,
+        writers=4,
+        commits_together=8,
+        listed=20,
+        entities=500,
+    )
+
+
+def full(directory: Path) -> Settings:
+    """A run of some minutes, whose ratios can be quoted."""
+    return Settings(directory=directory)
+
+
+EFFORTS: dict[str, Callable[[Path], Settings]] = {"full": full, "quick": quick, "tiny": tiny}

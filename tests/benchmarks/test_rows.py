@@ -1,0 +1,110 @@
+"""What a benchmark answers, and how it is judged and shown."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from benchmarks.chart import headroom, svg
+from benchmarks.publication import BEGIN, END, publish, replaced
+from benchmarks.report import Report, cells, markdown, read_json
+from benchmarks.rows import Row, Unit, at_least, at_most, cost_row, rate_row
+from benchmarks.samples import Round, Series
+
+OURS = Series("Fastness", [Round(10, 30_000, [3_000] * 10)])
+THEIRS = Series("peer <&>", [Round(10, 10_000, [1_000] * 10)])
+
+
+def report_of(*rows: Row) -> Report:
+    """A report of one benchmark."""
+    return Report(
+        started="2024-01-31T00:00:00+00:00",
+        effort="tiny",
+        machine="any",
+        versions={"Python": "3"},
+        benchmarks={"any": list(rows)},
+    )
+
+
+@pytest.mark.parametrize(("bound", "reached"), [(2.9, False), (3.0, True), (3.1, True)])
+def test_a_cost_is_bounded_from_above(bound: float, reached: bool) -> None:
+    """Three times the peer's cost reaches three, not less."""
+    assert cost_row("read", OURS, THEIRS, target=at_most(bound)).reached is reached
+
+
+@pytest.mark.parametrize(("bound", "reached"), [(0.3, True), (0.4, False)])
+def test_a_rate_is_bounded_from_below(bound: float, reached: bool) -> None:
+    """A third of the peer's throughput reaches 0.3, not 0.4."""
+    assert rate_row("commit", OURS, THEIRS, target=at_least(bound)).reached is reached
+
+
+def test_without_a_peer_the_figure_is_judged() -> None:
+    """A figure of its own is bounded itself; without a target nothing is judged."""
+    row = Row(what="memory", unit=Unit.MEGABYTES, figure=350.0, target=at_most(400.0))
+    assert row.reached is True
+    assert replace(row, figure=401.0).reached is False
+    assert replace(row, target=None).reached is None
+
+
+def test_a_row_shows_every_figure() -> None:
+    """The cells hold figure, latencies, peer, ratio, bound and verdict."""
+    assert cells(cost_row("read", OURS, THEIRS, target=at_most(2.0))) == (
+        "read",
+        "3 us",
+        "3 / 3 / 3",
+        "peer <&>",
+        "1 us",
+        "1 / 1 / 1",
+        "3.00 (3.00 to 3.00)",
+        "<= 2x",
+        "MISSED",
+    )
+
+
+def test_a_report_survives_its_file(tmp_path: Path) -> None:
+    """What is read back equals what was written."""
+    report = report_of(cost_row("read", OURS, THEIRS, target=at_most(2.0)))
+    report.write_json(tmp_path / "results.json")
+    assert read_json(tmp_path / "results.json") == report
+    assert [row.what for row in report.missed] == ["read"]
+
+
+def test_the_chart_is_valid_and_names_every_target() -> None:
+    """The drawing parses, escapes names, and shows rows with a target only."""
+    judged = cost_row("read", OURS, THEIRS, target=at_most(2.0))
+    drawn = svg(report_of(judged, cost_row("told", OURS, THEIRS)))
+    texts = ["".join(node.itertext()) for node in ET.fromstring(drawn).iter()]  # noqa: S314 - our own drawing
+    assert "read, to peer <&>" in texts
+    assert not any(text.startswith("told") for text in texts[1:])
+
+
+def test_headroom_is_one_at_the_target() -> None:
+    """Costs and rates share one axis: above one is better than asked."""
+    assert headroom(2.0, 2.0, at_least=False) == headroom(0.8, 0.8, at_least=True) == 1.0
+    assert headroom(1.0, 2.0, at_least=False) == headroom(1.6, 0.8, at_least=True) == 2.0
+
+
+def test_publishing_keeps_the_prose(tmp_path: Path) -> None:
+    """Only what stands between the markers changes, and doing it again changes nothing."""
+    page = tmp_path / "BENCHMARKS.md"
+    page.write_text(f"# Before\n\n{BEGIN}\n\nold\n\n{END}\n\nAfter.\n")
+    report = report_of(cost_row("read", OURS, THEIRS))
+    publish(report, tmp_path)
+    once = page.read_text()
+    publish(report, tmp_path)
+    assert page.read_text() == once
+    assert once.startswith("# Before\n")
+    assert once.endswith("After.\n")
+    assert "old" not in once
+    assert markdown(report) in once
+    assert (tmp_path / "benchmarks.svg").exists()
+
+
+@pytest.mark.parametrize("page", ["", BEGIN, END, f"{END}{BEGIN}"])
+def test_a_page_without_markers_is_left_alone(page: str) -> None:
+    """There is nowhere to put the table."""
+    with pytest.raises(ValueError, match="needs the lines"):
+        replaced(page, "inside")
