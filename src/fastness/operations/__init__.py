@@ -7,9 +7,10 @@ They take a `Database` or an `AsyncDatabase`.
     from pathlib import Path
     from fastness import operations
 
-    operations.backup(db, Path("backups/monday"))                  # while others go on writing
-    operations.restore(Path("backups/monday"), Path("data-new"))   # verified, of a new identity
-    report = operations.check(db)                                  # report.findings
+    operations.backup(db, Path("backups/monday"))                # while others go on writing
+    operations.backup_directory(Path("data"), Path("backups/2")) # whoever holds the directory
+    operations.restore(Path("backups/monday"), Path("data-new")) # verified, of a new identity
+    report = operations.check(db)                                # report.findings
 
 `docs/OPERATIONS.md` has the runbooks.
 """
@@ -18,6 +19,7 @@ from fastness.operations.backups import (
     BackupReport,
     RestoreReport,
     backup,
+    backup_directory,
     restore,
     verify_backup,
 )
@@ -49,6 +51,7 @@ __all__ = [
     "Progress",
     "RestoreReport",
     "backup",
+    "backup_directory",
     "check",
     "export_lines",
     "import_lines",

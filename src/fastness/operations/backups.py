@@ -1,13 +1,14 @@
 """Backup and restore: a copy with a manifest, and a database made from it.
 
-A backup is taken while others go on reading and writing, from the store's own checkpoint,
-and holds one moment of all the data. Its manifest lists each file with its SHA-256; restoring
-digests every byte it copies, so what was changed on the way is refused, and nothing appears
-under the target's name until all of it is durable there and has been opened once.
+A backup is taken while others go on reading and writing, by the process that has the database
+open or beside it, and holds one moment of all the data. Its manifest lists each file with its
+SHA-256; restoring digests every byte it copies, so what was changed on the way is refused, and
+nothing appears under the target's name until all of it is durable there and was opened once.
 """
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,7 +16,9 @@ from pathlib import Path
 from fastness.client import AsyncDatabase, Database
 from fastness.encoding.timestamps import Timestamp
 from fastness.errors import StoreDamaged
+from fastness.invariants import check
 from fastness.limits import Limits
+from fastness.operations.copying import copy_directory
 from fastness.operations.durable_files import (
     completed_directory,
     copy_file,
@@ -36,8 +39,8 @@ from fastness.operations.manifest import (
     read_manifest,
     stored_files,
 )
-from fastness.operations.progress import OnProgress, Progress, Unit, unwatched
-from fastness.storage import RocksStore
+from fastness.operations.progress import OnProgress, Progress, unwatched
+from fastness.storage import InspectedStore, RocksStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +51,7 @@ class BackupReport:
     identity: str
     """Of the database."""
     timestamp: Timestamp
-    """Every commit at or below it is in the backup."""
+    """The highest commit timestamp in the backup: it holds every commit at or below it."""
     files: int
     bytes: int
 
@@ -68,16 +71,16 @@ class RestoreReport:
 class _Moved:
     """Counts bytes through the files of one stage."""
 
-    def __init__(self, progress: OnProgress, stage: str, total: int) -> None:
+    def __init__(self, progress: OnProgress, stage: str, total: int | None) -> None:
         self._progress = progress
         self._stage = stage
         self._total = total
-        self._unit: Unit = "bytes"
         self._done = 0
 
-    def __call__(self, count: int) -> None:
+    def __call__(self, count: int, total: int | None = None) -> None:
+        """So many more bytes were moved; of `total`, where that is known only now."""
         self._done += count
-        self._progress(Progress(self._stage, self._done, self._total, self._unit))
+        self._progress(Progress(self._stage, self._done, total or self._total, "bytes"))
 
 
 def backup(
@@ -86,29 +89,58 @@ def backup(
     *,
     progress: OnProgress = unwatched,
 ) -> BackupReport:
-    """Back up a database into a new directory `target`, while others go on writing.
+    """Back up an open database into a new directory `target`, while others go on writing.
 
     On the same file system the table files are links to the database's, which costs no
     space and protects from mistakes, not from the disk: copy the backup elsewhere.
 
     `InvalidOption` for a target that exists and for a database in memory (export that),
-    `StoreReadOnly` for a database opened for inspection.
+    `StoreReadOnly` for a database opened for inspection (`backup_directory` takes that).
     """
-    target = Path(target)
     store = database.embedded.store
-    timestamp = database.embedded.engine.read_timestamp()
-    with completed_directory(target) as partial:
+    with completed_directory(Path(target)) as partial:
         store.checkpoint(partial / STORE_NAME)
-        with system_errors(f"writing {target}"):
-            manifest = BackupManifest(
-                format=BACKUP_FORMAT,
-                identity=store.identity,
-                timestamp=timestamp,
-                taken=datetime.now(UTC),
-                files=_digested(partial / STORE_NAME, progress),
-            ).sealed()
-            write_file(partial / MANIFEST_NAME, encode_manifest(manifest))
-    return BackupReport(target, store.identity, timestamp, len(manifest.files), manifest.bytes)
+        return _sealed(partial, Path(target), store.identity, progress)
+
+
+def backup_directory(
+    source: Path | str,
+    target: Path | str,
+    *,
+    limits: Limits | None = None,
+    progress: OnProgress = unwatched,
+) -> BackupReport:
+    """Back up the database in a directory, whichever process holds it, into a new directory.
+
+    The holder is neither asked nor hindered; every file is copied. What it acknowledged
+    before the call is in the backup.
+
+    `InvalidOption` for a target that exists, `ForeignStore` for a directory without a
+    database, `StoreDamaged` for one that cannot be opened.
+    """
+    source, target, limits = Path(source), Path(target), limits or Limits()
+    moved = _Moved(progress, "copying", None)
+    with completed_directory(target) as partial:
+        with system_errors(f"copying {source} to {target}"):
+            identity = copy_directory(source, partial / STORE_NAME, limits, moved)
+        return _sealed(partial, target, identity, progress)
+
+
+def _sealed(partial: Path, target: Path, identity: str, progress: OnProgress) -> BackupReport:
+    """Open the copied store once, digest it, and write the manifest."""
+    with closing(InspectedStore.open(partial / STORE_NAME)) as copied:
+        check(copied.identity == identity, "a copied store keeps its identity")
+        timestamp = copied.applied
+    with system_errors(f"writing {target}"):
+        manifest = BackupManifest(
+            format=BACKUP_FORMAT,
+            identity=identity,
+            timestamp=timestamp,
+            taken=datetime.now(UTC),
+            files=_digested(partial / STORE_NAME, progress),
+        ).sealed()
+        write_file(partial / MANIFEST_NAME, encode_manifest(manifest))
+    return BackupReport(target, identity, timestamp, len(manifest.files), manifest.bytes)
 
 
 def _digested(directory: Path, progress: OnProgress) -> tuple[BackupFile, ...]:

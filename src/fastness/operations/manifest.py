@@ -47,7 +47,7 @@ class BackupManifest(Struct, frozen=True, forbid_unknown_fields=True):
     identity: str
     """Of the database it was taken from."""
     timestamp: Timestamp
-    """Every commit at or below it is in the backup; some newer ones may be."""
+    """The highest commit timestamp in it: every commit at or below it is in the backup."""
     taken: datetime
     files: tuple[BackupFile, ...]
     sha256: str = ""
