@@ -24,7 +24,7 @@ from fastness.testing import (
 
 LINE = re.compile(
     r"process (?P<process>\d+), (?P<invoked>\d+)\.\.(?P<completed>\d+|\?)"
-    r"(?: (?P<outcome>failed|unknown))?:  ?(?P<operations>.*)"
+    r"(?: (?P<outcome>failed|unknown))?: *(?P<operations>.*)"
 )
 SWAPPED = {"done": True, "refused": False, "unknown": None}
 

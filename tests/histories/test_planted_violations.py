@@ -34,7 +34,7 @@ from tests.histories.interleaving import interleave
 SEEDS = range(4)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class IndependentAppends(ListAppendWorkload):
     """Single appends and reads of everything: no transaction tells of two of its own keys."""
 

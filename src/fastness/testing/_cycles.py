@@ -11,9 +11,10 @@ set of edges that closes a cycle, tried in this order::
     observed    versions ordered by who saw them       ...-realtime
 
 One cycle is reported for each component of each stage and class, unless one reported earlier
-lies inside it. Small components are searched exhaustively. A budget of visited edges bounds the
-search in large ones: what is then reported is a true cycle, named for what it is, though a
-shorter one may exist.
+lies inside it. Small components are searched exhaustively. In large ones a budget of visited
+edges ends the search between two starts: what is then reported is a true cycle, named for what
+it is, though a shorter one, or one of a graver class, may exist. A component never goes
+unreported: from its first transaction the search for any cycle succeeds.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ from fastness.testing._graph import (
 )
 
 EDGES_VISITED_MAX: Final = 2_000_000
-"""The budget of one component's search."""
+"""The edges a search of one component visits before it begins at no further transaction."""
 
 _DATA: Final = WRITE_WRITE | WRITE_READ | READ_WRITE
 _TIMED: Final = REAL_TIME | TIMED_READ_WRITE
@@ -174,7 +175,7 @@ class _Search(Generic[Reason]):
         distance = {(start, -1): 0}
         origin: dict[tuple[int, int], tuple[tuple[int, int], int]] = {}
         queue = deque([(start, -1)])
-        while queue and budget > 0:
+        while queue:
             position = queue.popleft()
             node, state = position
             walked = distance[position]

@@ -17,11 +17,13 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from threading import Event
-from typing import Protocol
+from typing import Final, Protocol
 
 from fastness.errors import FastnessError
 from fastness.testing.history import History, OpenTransaction, Recorder
 from fastness.testing.workloads import Get, Plan, Workload
+
+SETUP_ATTEMPTS_MAX: Final = 100
 
 
 class KeyValue(Protocol):
@@ -61,7 +63,7 @@ def run_workload(
     recorder = recorder if recorder is not None else Recorder()
     stop = Event()
     for plan in workload.setup():
-        transact(_body(plan, Recorder().begin(0)))
+        _set_up(plan, transact)
     numbers = [recorder.process() for _ in range(workload.processes)]
     with ThreadPoolExecutor(workload.processes, thread_name_prefix="history") as pool:
         clients = [
@@ -80,13 +82,34 @@ async def run_workload_async(
     """As `run_workload`, each process a task. Errors arrive as an `ExceptionGroup`."""
     recorder = recorder if recorder is not None else Recorder()
     for plan in workload.setup():
-        await transact(_async_body(plan, Recorder().begin(0)))
+        await _set_up_async(plan, transact)
     async with asyncio.TaskGroup() as tasks:
         for place in range(workload.processes):
             client = workload.client(place)
             tasks.create_task(_run_async(client, transact, recorder, recorder.process()))
     await _run_async(workload.finale(), transact, recorder, recorder.process())
     return recorder.history()
+
+
+def _set_up(plan: Plan, transact: Transact) -> None:
+    """Run a setup transaction until it is acknowledged; running it again does no harm."""
+    for attempt in range(SETUP_ATTEMPTS_MAX):
+        try:
+            transact(_body(plan, Recorder().begin(0)))
+            return
+        except BaseException as error:
+            if not _is_outcome(error) or attempt == SETUP_ATTEMPTS_MAX - 1:
+                raise
+
+
+async def _set_up_async(plan: Plan, transact: AsyncTransact) -> None:
+    for attempt in range(SETUP_ATTEMPTS_MAX):
+        try:
+            await transact(_async_body(plan, Recorder().begin(0)))
+            return
+        except BaseException as error:
+            if not _is_outcome(error) or attempt == SETUP_ATTEMPTS_MAX - 1:
+                raise
 
 
 def _run(

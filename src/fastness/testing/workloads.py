@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Iterator, Sequence
-from dataclasses import KW_ONLY, dataclass, fields
+from dataclasses import dataclass, fields
 from random import Random
 
 from fastness.errors import InvalidOption
@@ -46,11 +46,10 @@ Plan = Callable[[OpenTransaction], Program]
 """Begins an attempt, which notes what it does in the record given. Attempts are alike."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Workload(ABC):
     """What `processes` clients do, `transactions` each, and how their history is judged."""
 
-    _: KW_ONLY
     seed: int = 0
     processes: int = 8
     transactions: int = 200
@@ -69,7 +68,7 @@ class Workload(ABC):
                 )
 
     def setup(self) -> Sequence[Plan]:
-        """Transactions to run before the others, whose history is not judged."""
+        """Transactions to run before the others, again until acknowledged; not judged."""
         return ()
 
     @abstractmethod
@@ -93,7 +92,7 @@ class Workload(ABC):
         return self.prefix + b"%08d" % key
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ListAppendWorkload(Workload):
     """Transactions of reads of, and appends to, lists: the sharpest of the workloads.
 
@@ -101,7 +100,6 @@ class ListAppendWorkload(Workload):
     about `appends_max` appends a key gives way to a new one, so that lists stay short.
     """
 
-    _: KW_ONLY
     operations_max: int = 4
     appends_max: int = 64
 
@@ -147,7 +145,7 @@ class ListAppendWorkload(Workload):
         return program
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class RegisterWorkload(Workload):
     """Single reads, writes and compare-and-sets, judged for linearizability key by key."""
 
@@ -198,11 +196,10 @@ class RegisterWorkload(Workload):
         return program
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ReadWriteWorkload(Workload):
     """Transactions of reads and writes of several registers, half of the writes blind."""
 
-    _: KW_ONLY
     operations_max: int = 4
 
     def client(self, process: int) -> Iterator[Plan]:
@@ -240,11 +237,10 @@ class ReadWriteWorkload(Workload):
         return program
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class BankWorkload(Workload):
     """Transfers between accounts (`keys` of them), and snapshots of all."""
 
-    _: KW_ONLY
     balance: int = 100
     """What each account holds at first."""
 

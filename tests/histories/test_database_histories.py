@@ -1,0 +1,99 @@
+"""Recorded histories of the real database, judged: eight clients at once, on both stores."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+import fastness
+from fastness.testing import (
+    BankWorkload,
+    History,
+    ListAppendWorkload,
+    Plan,
+    ReadWriteWorkload,
+    Recorder,
+    RegisterWorkload,
+    Workload,
+    run_workload,
+    run_workload_async,
+)
+
+WORKLOADS = [
+    ListAppendWorkload(transactions=120, keys=4),
+    ReadWriteWorkload(transactions=120, keys=4),
+    RegisterWorkload(transactions=120, keys=2),
+    BankWorkload(transactions=120, keys=4),
+]
+
+each_workload = pytest.mark.parametrize("workload", WORKLOADS, ids=lambda one: type(one).__name__)
+
+
+@pytest.fixture(params=["memory", "file"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An empty database on each store."""
+    return "memory:" if request.param == "memory" else f"file:{tmp_path}/db"
+
+
+@pytest.fixture(autouse=True)
+def eager_switching() -> Iterator[None]:
+    """Let threads take turns so often that transactions overlap."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    yield
+    sys.setswitchinterval(before)
+
+
+def require_legal(workload: Workload, history: History) -> None:
+    """The history is legal, and there was something to judge."""
+    report = workload.check(history)
+    report.require_ok()
+    assert report.committed > 0.9 * workload.processes * workload.transactions, str(report)
+    assert any(
+        later.invoked < (earlier.completed or later.completed or 0)
+        for earlier, later in zip(history, list(history)[1:], strict=False)
+    ), "no two transactions overlapped"
+
+
+@each_workload
+def test_threads_see_a_strictly_serializable_database(workload: Workload, url: str) -> None:
+    """Eight threads record a legal history."""
+    with fastness.open(url) as database:
+        history = run_workload(workload, database.run)
+    require_legal(workload, history)
+
+
+@each_workload
+def test_tasks_see_a_strictly_serializable_database(workload: Workload, url: str) -> None:
+    """Eight tasks of one event loop record a legal history."""
+
+    async def record() -> History:
+        async with await fastness.open_async(url) as database:
+            return await run_workload_async(workload, database.run)
+
+    require_legal(workload, asyncio.run(record()))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rereading(ListAppendWorkload):
+    """Only the reads at the end."""
+
+    def client(self, process: int) -> Iterator[Plan]:  # noqa: ARG002 - no client does anything
+        """Nothing."""
+        return iter(())
+
+
+def test_a_reopened_database_continues_its_history(tmp_path: Path) -> None:
+    """What was acknowledged before a close is read after the next open."""
+    url, recorder = f"file:{tmp_path}/db", Recorder()
+    workload = ListAppendWorkload(transactions=60)
+    with fastness.open(url) as database:
+        run_workload(workload, database.run, recorder=recorder)
+    with fastness.open(url) as database:
+        history = run_workload(Rereading(transactions=60), database.run, recorder=recorder)
+    require_legal(workload, history)
