@@ -582,6 +582,6 @@ class ConcurrentReader:
         for key, cell in scanned:
             if value_of(cell) != str(at).encode():
                 self.problems.append(f"scan at {at} found {key!r} = {cell!r}")
-        for key, cell in zip(self.keys, self.store.get_many(self.keys, at), strict=True):
-            if value(cell) != (None if key in missing else str(at)):
-                self.problems.append(f"get at {at} found {key!r} = {cell!r}")
+        for key, found in zip(self.keys, self.store.get_many(self.keys, at), strict=True):
+            if value(found) != (None if key in missing else str(at)):
+                self.problems.append(f"get at {at} found {key!r} = {found!r}")

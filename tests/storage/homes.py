@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from abc import ABC, abstractmethod
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from fastness.storage import (
     Store,
     no_faults,
 )
+from fastness.storage.rocksdb.high_water import manifest_of
 
 SMALL = replace(Limits(), write_buffer_bytes=256 * KIB, block_cache_bytes=1 * MIB)
 """Limits under which little data flushes, compacts and fills a disk."""
@@ -73,7 +75,7 @@ class RocksHome(Home):
     """A directory. A crash opens a copy of the files as they stand, the old store still open."""
 
     def __init__(self, path: Path) -> None:
-        self.path = path
+        self.first = self.path = path
         self.crashes = 0
         self.opened: list[RocksStore] = []
 
@@ -86,8 +88,8 @@ class RocksHome(Home):
     def crash(self, faults: Faults = no_faults) -> RocksStore:
         """Open what a killed process would leave behind."""
         self.crashes += 1
-        left = self.path.with_name(f"{self.path.name}-crash{self.crashes}")
-        shutil.copytree(self.path, left)
+        left = self.first.with_name(f"{self.first.name}-crash{self.crashes}")
+        copy_as_left(self.path, left)
         self.path = left
         return self.open(faults)
 
@@ -95,6 +97,26 @@ class RocksHome(Home):
         """Close whatever a test left open."""
         for store in self.opened:
             store.close()
+
+
+def copy_as_left(path: Path, target: Path) -> None:
+    """Copy a directory in use as it stands at one moment.
+
+    RocksDB deletes a file only after an entry in its manifest: a copy counts if the manifest
+    was the same before and after.
+    """
+    while True:
+        before = _manifest_in_force(path)
+        with suppress(shutil.Error, FileNotFoundError):
+            shutil.copytree(path, target)
+            if _manifest_in_force(path) == before:
+                return
+        shutil.rmtree(target, ignore_errors=True)
+
+
+def _manifest_in_force(path: Path) -> tuple[int, int]:
+    number, manifest = manifest_of(path / "tables")
+    return number, manifest.stat().st_size
 
 
 def commit(timestamp: int, *erased: KeyInterval, **writes: str | None) -> CommittedWrites:

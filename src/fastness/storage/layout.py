@@ -70,8 +70,12 @@ def history_begin(key: bytes) -> bytes:
 
 
 def history_end(key: bytes) -> bytes:
-    """The least bound above every history row of `key`, below those of every greater key."""
-    return key.replace(b"\x00", b"\x00\xff") + b"\x01"
+    """A bound above every history row of `key` and at or below those of every greater key.
+
+    The end of a version begins with a byte below 80; a greater key that goes on with a zero
+    byte has 00 ff there.
+    """
+    return key.replace(b"\x00", b"\x00\xff") + b"\x00\xff"
 
 
 def split_history_row(row: bytes) -> tuple[bytes, Timestamp]:
