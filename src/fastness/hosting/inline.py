@@ -47,7 +47,7 @@ from fastness.hosting.watching import Watch, WatchTable
 from fastness.invariants import check, present
 from fastness.limits import Limits
 from fastness.placement import TimestampOracle
-from fastness.ranges import Commit, CommitState, Range, Reservation
+from fastness.ranges import Commit, CommitState, Range, Reservation, Waiter
 from fastness.runtime import Clock
 from fastness.storage.contract import Batch, Item, RangeState, Store
 
@@ -349,19 +349,18 @@ class InlineHost:
             heir.waiter.lead()
 
     def _answer(self, settled: list[Commit]) -> None:
-        done: list[Commit] = []
+        """Wake whoever is done; validate against the store whoever the range cannot."""
+        counts = self.counts
+        done: list[Waiter | None] = []
         for commit in settled:
-            if commit.state is CommitState.NEEDS_STORE:
-                if self._resubmit(commit):
-                    done.append(commit)
-            else:
-                done.append(commit)
-        for commit in done:
             if commit.state is CommitState.COMMITTED:
-                self.counts.commits += 1
+                counts.commits += 1
+            elif commit.state is CommitState.NEEDS_STORE and not self._resubmit(commit):
+                continue
             else:
-                self.counts.conflicts += 1
-        wake_all(commit.waiter for commit in done)
+                counts.conflicts += 1
+            done.append(commit.waiter)
+        wake_all(done)
 
     def _resubmit(self, commit: Commit) -> bool:
         """Validate a waiting commit against the store; whether it is settled now."""

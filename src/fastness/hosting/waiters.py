@@ -78,11 +78,13 @@ def call_loop(loop: asyncio.AbstractEventLoop, waiters: list[TaskWaiter]) -> Non
 
 def wake_all(waiters: Iterable[Waiter | None]) -> None:
     """Wake everybody whose commit is settled: one call per event loop, one per thread."""
-    loops: dict[asyncio.AbstractEventLoop, list[TaskWaiter]] = {}
+    loops: dict[asyncio.AbstractEventLoop, list[TaskWaiter]] | None = None
     for waiter in waiters:
         if isinstance(waiter, TaskWaiter):
+            loops = {} if loops is None else loops
             loops.setdefault(waiter.loop, []).append(waiter)
         elif waiter is not None:
             waiter.wake()
-    for loop, tasks in loops.items():
-        call_loop(loop, tasks)
+    if loops is not None:
+        for loop, tasks in loops.items():
+            call_loop(loop, tasks)

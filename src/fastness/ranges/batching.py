@@ -30,6 +30,14 @@ def assemble(
     written: list[CommittedWrites] = []
     timestamp = first
     for commit in commits:
+        if commit.is_plain and not found:
+            # The overwhelming case; nobody's atomic operations ask for what it writes.
+            commit.timestamp = timestamp
+            written.append(
+                CommittedWrites(timestamp, commit.writes, tuple(commit.erased), commit.expiries)
+            )
+            timestamp += 1
+            continue
         try:
             written.append(_writes_of(commit, timestamp, overlay, limits))
         except FastnessError as error:

@@ -10,6 +10,7 @@ from fastness.encoding.intervals import KeyInterval
 from fastness.encoding.timestamps import Timestamp
 from fastness.errors import FastnessError
 from fastness.ranges.atomic import AtomicOperation
+from fastness.ranges.recent import first_read_in
 
 STAMP_BYTES = 10
 """A versionstamp: the 8-byte commit timestamp and a 2-byte order within it (always 0)."""
@@ -113,6 +114,16 @@ class Commit:
         self.waiter: Waiter | None = None
 
     @property
+    def is_plain(self) -> bool:
+        """Whether its writes are known without looking at what is stored, or at the time."""
+        return (
+            self.atomics is None
+            and self.stamped_keys is None
+            and self.stamped_values is None
+            and not self.alive_until
+        )
+
+    @property
     def settled(self) -> bool:
         """Whether it ended, one way or the other."""
         return self.state is CommitState.COMMITTED or self.state is CommitState.FAILED
@@ -131,7 +142,8 @@ class OpenBatch:
     def __init__(self) -> None:
         self.commits: list[Commit] = []
         self.keys: set[bytes] = set()
-        self.intervals: list[KeyInterval] = []
+        self.intervals: dict[KeyInterval, None] = {}
+        """Erased, declared or to be stamped; many members may name the same one."""
         self.waiting: list[Commit] = []
         """Commits that read what this batch writes: validated again once it is durable."""
         self.bytes = 0
@@ -145,40 +157,32 @@ class OpenBatch:
         keys = self.keys
         keys.update(commit.writes)
         if commit.erased:
-            self.intervals.extend(commit.erased)
+            self.intervals.update(dict.fromkeys(commit.erased))
         if commit.atomics is not None:
             keys.update(commit.atomics)
         if commit.stamped_keys is not None:
-            self.intervals.extend(stamped.interval() for stamped in commit.stamped_keys)
+            for stamped in commit.stamped_keys:
+                self.intervals[stamped.interval()] = None
         if commit.stamped_values is not None:
             keys.update(commit.stamped_values)
         if commit.write_keys is not None:
             keys.update(commit.write_keys)
         if commit.write_intervals is not None:
-            self.intervals.extend(commit.write_intervals)
+            self.intervals.update(dict.fromkeys(commit.write_intervals))
 
     def overlaps(self, read_keys: set[bytes], read_intervals: list[KeyInterval]) -> bytes | None:
         """A key (or begin of an interval) that is both read there and written here."""
         if not self.keys.isdisjoint(read_keys):
             return min(self.keys & read_keys)
         for interval in self.intervals:
-            for key in read_keys:
-                if interval.begin <= key < interval.end:
-                    return key
-        for read in read_intervals:
-            hit = self._first_written(read)
+            hit = first_read_in(interval, read_keys, read_intervals)
             if hit is not None:
                 return hit
-        return None
-
-    def _first_written(self, read: KeyInterval) -> bytes | None:
-        for interval in self.intervals:
-            if interval.overlaps(read):
-                return max(interval.begin, read.begin)
-        ordered = self.ordered()
-        place = bisect_left(ordered, read.begin)
-        if place < len(ordered) and ordered[place] < read.end:
-            return ordered[place]
+        for read in read_intervals:
+            ordered = self.ordered()
+            place = bisect_left(ordered, read.begin)
+            if place < len(ordered) and ordered[place] < read.end:
+                return ordered[place]
         return None
 
     def ordered(self) -> list[bytes]:

@@ -36,7 +36,9 @@ from fastness.ranges.batching import assemble
 from fastness.ranges.commit import Commit, CommitState, OpenBatch
 from fastness.ranges.recent import RecentWrites
 from fastness.ranges.reservations import Reservations
-from fastness.storage.contract import Batch, RangeState
+from fastness.storage.contract import Batch, CommittedWrites, RangeState
+
+JOINED, COMMITTED = CommitState.JOINED, CommitState.COMMITTED
 
 
 class Range:
@@ -56,6 +58,7 @@ class Range:
         self._overflow: deque[Commit] = deque()
         self._written: OpenBatch | None = None
         self._written_last: Timestamp = 0
+        self._written_keys: tuple[set[bytes], list[KeyInterval]] = (set(), [])
         self._settled: list[Commit] = []
 
     @property
@@ -103,7 +106,7 @@ class Range:
             commit.state = CommitState.WAITING
             return commit.state
         self._open.join(commit)
-        commit.state = CommitState.JOINED
+        commit.state = JOINED
         return commit.state
 
     def _reads_undurable(self, commit: Commit) -> bool:
@@ -144,40 +147,37 @@ class Range:
         ones are then answered by `applied()` all the same.
         """
         check(self._written is None, "a batch was closed while another was being written")
-        check(first > self.visible, f"timestamp {first} was drawn at or below {self.visible}")
+        check(first > self.visible, "a block was drawn at or below the visible timestamp")
         closing, self._open = self._open, OpenBatch()
         commits = assemble(closing.commits, first, found, self.limits)
         self._written = closing
         self._written_last = first + len(closing.commits) - 1
+        self._written_keys = _keys_of(commits, closing)
         for _ in range(len(self._overflow)):
             self._admit_again(self._overflow.popleft())
         if not commits:
             return None
         self._batch_number += 1
-        return Batch(
-            range_id=self.range_id, epoch=self.epoch, number=self._batch_number, commits=commits
-        )
+        return Batch(self.range_id, self.epoch, self._batch_number, commits)
 
     def applied(self) -> list[Commit]:
         """The closed batch is durable: make it visible and validate who waited for it.
 
-        Answers every commit that is settled now, in order.
+        Answers every commit that is settled now, or needs the store, in order.
         """
         batch = present(self._written, "no batch is being written")
         self._written = None
-        settled = [commit for commit in batch.commits if commit.state is CommitState.FAILED]
-        committed = [commit for commit in batch.commits if commit.state is CommitState.JOINED]
-        for commit in committed:
-            commit.state = CommitState.COMMITTED
+        committed = False
+        for commit in batch.commits:
+            if commit.state is JOINED:
+                commit.state = COMMITTED
+                committed = True
         self.visible = max(self.visible, self._written_last)
-        waiting, batch.waiting, batch.commits = batch.waiting, [], []
         if committed:
-            self.recent.add(batch, self._written_last)
-        for commit in waiting:
+            self.recent.add(*self._written_keys, self._written_last)
+        for commit in batch.waiting:
             self._admit_again(commit)
-        settled.extend(committed)
-        settled.extend(self.take_settled())
-        return settled
+        return batch.commits + self.take_settled()
 
     def _admit_again(self, commit: Commit) -> None:
         if self._admit(commit) is CommitState.FAILED or commit.state is CommitState.NEEDS_STORE:
@@ -235,6 +235,27 @@ class Range:
     def open_count(self) -> int:
         """How many commits the open batch has: the timestamps its block needs."""
         return len(self._open.commits)
+
+
+def _keys_of(
+    commits: list[CommittedWrites], batch: OpenBatch
+) -> tuple[set[bytes], list[KeyInterval]]:
+    """The keys and intervals a closed batch writes, stamped keys among them as keys.
+
+    While a batch is pending the stamps are unknown and whole intervals stand for them; to
+    remember those would make every reader of a journal conflict with its elders.
+    """
+    keys: set[bytes] = set()
+    intervals: list[KeyInterval] = []
+    for writes in commits:
+        keys.update(writes.writes)
+        intervals += writes.erased
+    for commit in batch.commits:
+        if commit.write_keys is not None:
+            keys |= commit.write_keys
+        if commit.write_intervals is not None:
+            intervals += commit.write_intervals
+    return keys, intervals
 
 
 def conflict_of(key: bytes, winner: Timestamp) -> Conflict:

@@ -6,16 +6,24 @@ at the highest timestamp it found in the store (CONSISTENCY, section 2.3).
 
 Read timestamps never fall inside a batch's block of commit timestamps (a block is drawn at
 once), so a whole batch is either before a read or after it.
+
+A key is looked up in a table. For intervals the keys also stand in sorted runs, one a batch,
+which are merged as they age so that there are few: a run is merged into the one before it
+once it has grown to half its size (as in a log-structured merge tree, O'Neil et al. 1996).
 """
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import deque
+from collections.abc import Collection
 from typing import NamedTuple
 
 from fastness.encoding.intervals import KeyInterval
-from fastness.encoding.timestamps import Timestamp
-from fastness.ranges.commit import OpenBatch
+from fastness.encoding.timestamps import TIMESTAMP_MAX, Timestamp
+
+RUNS_KEPT = 8
+"""The memory is forgotten in about so many steps: the largest run's share of it."""
 
 
 class Overwritten(NamedTuple):
@@ -25,37 +33,83 @@ class Overwritten(NamedTuple):
     winner: Timestamp
 
 
+class _Run(NamedTuple):
+    last: Timestamp
+    """The highest commit timestamp among its batches."""
+    keys: list[bytes]
+    """In order, each once."""
+
+
 class RecentWrites:
     """An index of recent writes, bounded by a number of keys."""
 
-    __slots__ = ("_batches", "_keys_max", "_size", "_written", "low_water", "newest")
+    __slots__ = (
+        "_intervals",
+        "_keys_max",
+        "_run_keys_max",
+        "_runs",
+        "_size",
+        "_written",
+        "low_water",
+        "newest",
+    )
 
     def __init__(self, *, low_water: Timestamp, keys_max: int) -> None:
         self.low_water = low_water
         self.newest = low_water
         """The highest commit timestamp applied."""
         self._keys_max = keys_max
+        self._run_keys_max = max(1, keys_max // RUNS_KEPT)
         self._written: dict[bytes, Timestamp] = {}
-        self._batches: deque[tuple[Timestamp, OpenBatch]] = deque()
+        self._runs: deque[_Run] = deque()
+        self._intervals: deque[tuple[Timestamp, KeyInterval]] = deque()
         self._size = 0
 
-    def add(self, batch: OpenBatch, last: Timestamp) -> None:
+    def add(
+        self, keys: Collection[bytes], intervals: Collection[KeyInterval], last: Timestamp
+    ) -> None:
         """Remember a batch whose highest commit timestamp is `last`."""
-        self._written.update(dict.fromkeys(batch.keys, last))
-        self._batches.append((last, batch))
-        self._size += len(batch.keys) + len(batch.intervals) + 1
+        if keys:
+            written = self._written
+            for key in keys:
+                written[key] = last
+            self._runs.append(_Run(last, sorted(keys)))
+            self._size += len(keys)
+            self._merge()
+        for interval in intervals:
+            self._intervals.append((last, interval))
+            self._size += 1
         self.newest = last
         while self._size > self._keys_max:
-            self._forget_oldest()
+            self._forget()
 
-    def _forget_oldest(self) -> None:
-        last, batch = self._batches.popleft()
+    def _merge(self) -> None:
+        """Merge the newest runs until each is more than twice the next."""
+        runs = self._runs
+        while len(runs) > 1:
+            newer, older = runs[-1], runs[-2]
+            together = len(newer.keys) + len(older.keys)
+            if len(older.keys) > 2 * len(newer.keys) or together > self._run_keys_max:
+                return
+            runs.pop()
+            merged = list(dict.fromkeys(sorted(older.keys + newer.keys)))
+            runs[-1] = _Run(newer.last, merged)
+            self._size += len(merged) - together
+
+    def _forget(self) -> None:
+        """Forget the oldest run, or the oldest interval where that is older."""
+        runs, intervals = self._runs, self._intervals
+        if intervals and (not runs or intervals[0][0] < runs[0].last):
+            self.low_water = max(self.low_water, intervals.popleft()[0])
+            self._size -= 1
+            return
+        last, keys = runs.popleft()
         written = self._written
-        for key in batch.keys:
-            if written.get(key) == last:
+        for key in keys:
+            if written.get(key, TIMESTAMP_MAX) <= last:
                 del written[key]
-        self._size -= len(batch.keys) + len(batch.intervals) + 1
-        self.low_water = last
+        self._size -= len(keys)
+        self.low_water = max(self.low_water, last)
 
     def overwritten(
         self, read_keys: set[bytes], read_intervals: list[KeyInterval], since: Timestamp
@@ -68,23 +122,48 @@ class RecentWrites:
             winner = written.get(key)
             if winner is not None and winner > since:
                 return Overwritten(key, winner)
-        return self._overwritten_interval(read_keys, read_intervals, since)
-
-    def _overwritten_interval(
-        self, read_keys: set[bytes], read_intervals: list[KeyInterval], since: Timestamp
-    ) -> Overwritten | None:
-        for last, batch in reversed(self._batches):
+        for last, interval in reversed(self._intervals):
             if last <= since:
                 break
-            if read_intervals or batch.intervals:
-                # The keys read were checked above; only intervals are left to compare.
-                key = batch.overlaps(read_keys if batch.intervals else set(), read_intervals)
-                if key is not None:
-                    return Overwritten(key, last)
+            hit = first_read_in(interval, read_keys, read_intervals)
+            if hit is not None:
+                return Overwritten(hit, last)
+        for read in read_intervals:
+            overwritten = self._written_in(read, since)
+            if overwritten is not None:
+                return overwritten
+        return None
+
+    def _written_in(self, read: KeyInterval, since: Timestamp) -> Overwritten | None:
+        written = self._written
+        for last, keys in reversed(self._runs):
+            if last <= since:
+                break
+            # Of a run that was merged across `since` the older keys are passed over.
+            for place in range(bisect_left(keys, read.begin), len(keys)):
+                key = keys[place]
+                if key >= read.end:
+                    break
+                if written[key] > since:
+                    return Overwritten(key, written[key])
         return None
 
     def touches(self, interval: KeyInterval, since: Timestamp) -> bool:
         """Whether anything in `interval` was written after `since`, or may have been."""
         if since < self.low_water:
             return True
-        return self._overwritten_interval(set(), [interval], since) is not None
+        return self.overwritten(set(), [interval], since) is not None
+
+
+def first_read_in(
+    written: KeyInterval, read_keys: Collection[bytes], read_intervals: Collection[KeyInterval]
+) -> bytes | None:
+    """A key (or begin of an overlap) that was read and lies in a written interval."""
+    begin, end = written
+    for key in read_keys:
+        if begin <= key < end:
+            return key
+    for read in read_intervals:
+        if begin < read.end and read.begin < end:
+            return max(begin, read.begin)
+    return None

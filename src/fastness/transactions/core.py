@@ -54,6 +54,15 @@ class TransactionState(Enum):
     FAILED = auto()
 
 
+def _refuse_ended(_key: bytes) -> NoReturn:
+    """Stands in for the engine's `newest` in a transaction that has ended.
+
+    A function, not a method: a transaction that held a method of its own would be a cycle, and
+    keep its reads alive until the garbage collector comes by.
+    """
+    raise TransactionClosed("the transaction has ended: begin a new one")
+
+
 class TransactionCore:
     """State and behaviour common to both kinds of transaction. Not thread-safe."""
 
@@ -319,8 +328,11 @@ class TransactionCore:
 
     def set(self, key: bytes, value: bytes, *, expires_at: Timestamp | None = None) -> None:
         """Write a value; with `expires_at`, readers at or above that timestamp see nothing."""
-        self._check_key(key)
-        self._check_value(value)
+        limits = self._engine.limits
+        if type(key) is not bytes or key >= USER_END or len(key) > limits.key_bytes:
+            self._check_key(key)
+        if type(value) is not bytes or len(value) > limits.value_bytes:
+            self._check_value(value)
         if expires_at is not None and (type(expires_at) is not int or not 0 < expires_at < 1 << 63):
             raise InvalidTimestamp(f"expires_at={expires_at!r} is no timestamp")
         self._writing().set(key, value, expires_at)
@@ -483,9 +495,14 @@ class TransactionCore:
             self.commit_timestamp = commit.timestamp
             return
         self._state = TransactionState.FAILED
-        if commit.error is None:
+        error, commit.error = commit.error, None
+        if error is None:
             raise InvariantViolation(f"commit {commit.id.hex()} ended as {commit.state}")
-        raise commit.error
+        try:
+            raise error
+        finally:
+            # The traceback holds this frame: without this, a cycle for each conflict.
+            del error
 
     def _abandon(self, commit: Commit) -> None:
         """Waiting was interrupted: the commit may still be under way; its id resolves it."""
@@ -501,12 +518,8 @@ class TransactionCore:
 
     def _end(self, state: TransactionState) -> None:
         self._state = state
-        self._newest = self._refuse_closed
+        self._newest = _refuse_ended
         self._buffer = None
-
-    def _refuse_closed(self, _key: bytes) -> NoReturn:
-        self.require_active()
-        raise TransactionClosed("the transaction has ended: begin a new one")
 
     def require_active(self) -> None:
         """Raise `TransactionClosed` unless the transaction can still read and write."""
