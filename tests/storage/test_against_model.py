@@ -195,4 +195,4 @@ class RocksMachine(StoreMachine):
 TestMemoryAgainstModel = MemoryMachine.TestCase
 TestMemoryAgainstModel.settings = settings(max_examples=100, stateful_step_count=40)
 TestRocksAgainstModel = RocksMachine.TestCase
-TestRocksAgainstModel.settings = settings(max_examples=15, stateful_step_count=30)
+TestRocksAgainstModel.settings = settings(max_examples=8, stateful_step_count=25)

@@ -13,8 +13,12 @@ from enum import StrEnum
 
 
 class Step(StrEnum):
-    """Where a store may be stopped, in the order a batch passes."""
+    """Where a store may be stopped: while it is created, then in the order a batch passes."""
 
+    CREATE_BEGIN = "create begin"
+    """The directory is named as a store, and as incomplete."""
+    CREATE_TABLES = "create tables"
+    """The tables stand; the store is not yet declared complete."""
     APPLY_BEGIN = "apply begin"
     """The batch is checked and planned; nothing is written."""
     APPLY_END = "apply end"

@@ -12,6 +12,7 @@ from pathlib import Path
 from fastness.errors import DiskFull, ForeignStore, StoreDamaged
 from fastness.limits import Limits
 from fastness.storage.failures import from_os_error
+from fastness.storage.faults import Faults, Step
 from fastness.storage.layout import IDENTITY_ROW, Table
 from fastness.storage.rocksdb.engine import Tables
 from fastness.storage.rocksdb.files import sync_directory, sync_tree
@@ -65,7 +66,7 @@ class OwnedDirectory:
             raise translated(first, f"closing {self.path}") from first
 
 
-def open_directory(path: Path, limits: Limits) -> OwnedDirectory:
+def open_directory(path: Path, limits: Limits, faults: Faults) -> OwnedDirectory:
     """Open a directory, creating it if it is empty or not there.
 
     Raises `DirectoryHeld`, `ForeignStore`, `StoreDamaged`, `DiskFull` or `StoreReadOnly`.
@@ -77,7 +78,7 @@ def open_directory(path: Path, limits: Limits) -> OwnedDirectory:
         raise from_os_error(error, f"creating {path}") from error
     ownership = Ownership.take(path)
     try:
-        return _open_owned(path, limits, ownership)
+        return _open_owned(path, limits, ownership, faults)
     except BaseException as error:
         with suppress(OSError):
             ownership.release()
@@ -86,11 +87,11 @@ def open_directory(path: Path, limits: Limits) -> OwnedDirectory:
         raise
 
 
-def _open_owned(path: Path, limits: Limits, ownership: Ownership) -> OwnedDirectory:
+def _open_owned(path: Path, limits: Limits, ownership: Ownership, faults: Faults) -> OwnedDirectory:
     identity = read_identity(path)
     reserve = Reserve(path / RESERVE_FILE, limits.write_buffer_bytes)
-    if identity is None or not identity.complete:
-        identity = _create(path, limits, reserve)
+    if identity is None or identity.state == "creating":
+        identity = _create(path, limits, reserve, faults)
     mark = read_high_water(path / HIGH_WATER_FILE)
     check_files(path / TABLES, mark, limits)
     tables = _open_tables(path / TABLES, limits, reserve)
@@ -133,10 +134,11 @@ def check_identity(tables: Tables, identity: Identity, path: Path) -> None:
         )
 
 
-def _create(path: Path, limits: Limits, reserve: Reserve) -> Identity:
+def _create(path: Path, limits: Limits, reserve: Reserve, faults: Faults) -> Identity:
     """Create the files of a store, or begin an interrupted creation again."""
-    draft = fresh_identity(secrets.token_hex(16), complete=False)
+    draft = fresh_identity(secrets.token_hex(16), "creating")
     write_identity(path, draft)
+    faults(Step.CREATE_BEGIN)
     shutil.rmtree(path / TABLES, ignore_errors=True)
     if not reserve.hold():
         raise DiskFull(
@@ -147,6 +149,7 @@ def _create(path: Path, limits: Limits, reserve: Reserve) -> Identity:
         tables.write_rows([(Table.STATE, IDENTITY_ROW, draft.identity.encode())])
         tables.flush()
         reached = tables.root.latest_sequence_number()
+    faults(Step.CREATE_TABLES)
     return finish(path, draft.identity, reached)
 
 
@@ -156,7 +159,7 @@ def finish(path: Path, identity: str, reached: int) -> Identity:
     mark = HighWater(reached, number, manifest.stat().st_size)
     HighWaterFile.create(path / HIGH_WATER_FILE, mark)
     sync_tree(path / TABLES)
-    complete = fresh_identity(identity, complete=True)
+    complete = fresh_identity(identity, "complete")
     write_identity(path, complete)
     sync_directory(path.parent)
     return complete
@@ -165,6 +168,6 @@ def finish(path: Path, identity: str, reached: int) -> Identity:
 def identity_for_inspection(path: Path) -> Identity:
     """The identity of a directory that is only to be read."""
     identity = read_identity(path)
-    if identity is None or not identity.complete:
+    if identity is None or identity.state == "creating":
         raise ForeignStore(f"{path} holds no database yet: open it for writing to create one")
     return identity

@@ -2,16 +2,17 @@
 
 ::
 
-    PATH/FASTNESS      program, format version, engine, identity, whether it is complete
+    PATH/FASTNESS      program, format version, engine, identity, state
     PATH/OWNER         locked by the process that has it open, and who that is
     PATH/HIGHWATER     how far the log was made durable (see `high_water`)
     PATH/RESERVE       space given up when the disk is full (see `reserve`)
     PATH/tables/       RocksDB's own files
 
-The file is written first with `complete` false and again once the tables stand, so a creation
-that was interrupted is told from a damaged store: nothing was ever acknowledged in it, and
-the next open starts it over. The identity stands in the tables as well; two directories
-mixed up by hand are found out.
+The file is written first with the state "creating" and again, "complete", once the tables
+stand, so a creation that was interrupted is told from a damaged store: nothing was ever
+acknowledged in it, and the next open starts it over. A checkpoint's target is "copying" till
+it is whole; one that stayed so is refused, lest half a backup opens as an empty database.
+The identity stands in the tables as well; two directories mixed up by hand are found out.
 
 Format rule: a version of Fastness opens the formats it names in `FORMATS_READ`, and writes
 `FORMAT`. A newer format is refused: there is no way down but export and import.
@@ -21,6 +22,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
@@ -38,6 +40,8 @@ HIGH_WATER_FILE = "HIGHWATER"
 RESERVE_FILE = "RESERVE"
 TABLES = "tables"
 
+State = Literal["creating", "copying", "complete"]
+
 _IDENTITY = re.compile(r"[0-9a-f]{32}")
 
 
@@ -48,14 +52,12 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
     format: int
     engine: str
     identity: str
-    complete: bool
+    state: State
 
 
-def fresh_identity(identity: str, *, complete: bool) -> Identity:
+def fresh_identity(identity: str, state: State) -> Identity:
     """The identity file of a directory written now."""
-    return Identity(
-        program=PROGRAM, format=FORMAT, engine=ENGINE, identity=identity, complete=complete
-    )
+    return Identity(program=PROGRAM, format=FORMAT, engine=ENGINE, identity=identity, state=state)
 
 
 def write_identity(directory: Path, identity: Identity) -> None:
@@ -97,6 +99,10 @@ def decode_identity(content: bytes, path: Path) -> Identity:
         raise ForeignStore(f"{path} is of engine {identity.engine!r}, not {ENGINE!r}")
     if not _IDENTITY.fullmatch(identity.identity):
         raise StoreDamaged(f"{path} holds the identity {identity.identity!r}, not 32 hex digits")
+    if identity.state == "copying":
+        raise StoreDamaged(
+            f"{path.parent} is a copy that was never finished: delete it and copy again"
+        )
     return identity
 
 

@@ -131,7 +131,7 @@ class RocksStore(TablesStore):
         Raises `DirectoryHeld`, `ForeignStore`, `StoreDamaged`, `DiskFull` or `StoreReadOnly`.
         """
         limits = limits or Limits()
-        owned = open_directory(Path(path).absolute(), limits)
+        owned = open_directory(Path(path).absolute(), limits, faults)
         try:
             return cls(owned, limits, faults)
         except BaseException:
@@ -149,7 +149,7 @@ class RocksStore(TablesStore):
         try:
             self._faults(Step.CHECKPOINT_BEGIN)
             target.mkdir(parents=True)
-            write_identity(target, fresh_identity(self._identity, complete=False))
+            write_identity(target, fresh_identity(self._identity, "copying"))
             reached = self._tables.root.latest_sequence_number()
             # The copying holds the interpreter lock for as long as it flushes; this does not.
             self._tables.flush()
