@@ -14,6 +14,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from fastness.errors import InvalidOption
 from fastness.storage.failures import from_os_error
@@ -57,6 +58,25 @@ def completed_directory(target: Path) -> Iterator[Path]:
             sync_directory(target.parent)
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
+        raise
+
+
+@contextmanager
+def completed_file(target: Path) -> Iterator[BinaryIO]:
+    """A new file to write; it appears as `target` at the end, durable, or not at all."""
+    require_absent(target)
+    partial = target.with_name(f"{target.name}.partial-{secrets.token_hex(4)}")
+    try:
+        with system_errors(f"writing {target}"), partial.open("xb") as stream:
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
+        require_absent(target)
+        with system_errors(f"writing {target}"):
+            partial.rename(target)
+            sync_directory(target.parent)
+    except BaseException:
+        partial.unlink(missing_ok=True)
         raise
 
 

@@ -65,20 +65,24 @@ def import_lines(
     stream: BinaryIO,
     *,
     overwrite: bool = False,
+    verified: bool = False,
     progress: OnProgress = unwatched,
 ) -> ImportReport:
     """Bring an export into `database`, which must be empty or hold part of this same import.
 
     `overwrite=True` imports plain keys into a database that holds others, replacing those of
     the same name; an export with typed records always needs an empty one, since its indexes
-    and schema would contradict those already there. Nobody else should write meanwhile.
+    and schema would contradict those already there. `verified=True` says that the stream has
+    just passed `verify_lines`. Nobody else should write meanwhile.
     Blocks: from a task call it by `asyncio.to_thread`.
 
     Raises `InvalidOption` for a database it may not touch, `StoreDamaged` with the line for a
     damaged or truncated export. Every message says what was imported.
     """
     face = Database(database.embedded)
-    total = verify_lines(stream, face.limits, progress=progress) if stream.seekable() else None
+    if not verified and stream.seekable():
+        verify_lines(stream, face.limits, progress=progress)
+    total = _bytes_left(stream)
     reader = LineReader(stream, face.limits)
     mark = _starting_mark(face, reader, overwrite=overwrite)
     if mark is not None and mark.complete:
@@ -98,22 +102,31 @@ def import_lines(
 
 
 def verify_lines(stream: BinaryIO, limits: Limits, *, progress: OnProgress = unwatched) -> int:
-    """Read an export to its end and go back to its start; returns its size in bytes.
+    """Read an export to its end and go back to its start; returns the number of entries.
 
     Raises what `import_lines` would, before anything is written.
     """
     start = stream.tell()
-    total = stream.seek(0, os.SEEK_END) - start
-    stream.seek(start)
+    total = _bytes_left(stream)
     try:
         reader = LineReader(stream, limits)
-        for count, _entry in enumerate(reader, start=1):
-            if count % TRANSACTION_ENTRIES == 0:
+        for _entry in reader:
+            if reader.entries % TRANSACTION_ENTRIES == 0:
                 progress(Progress("verifying", reader.bytes, total, "bytes"))
     except FastnessError as error:
         raise type(error)(f"{error}. Nothing was imported") from error
     stream.seek(start)
-    return total
+    return reader.entries
+
+
+def _bytes_left(stream: BinaryIO) -> int | None:
+    """How much there is to read; `None` for a stream that cannot tell."""
+    if not stream.seekable():
+        return None
+    start = stream.tell()
+    end = stream.seek(0, os.SEEK_END)
+    stream.seek(start)
+    return end - start
 
 
 def import_mark(database: Database | AsyncDatabase) -> ImportMark | None:
