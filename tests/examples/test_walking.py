@@ -74,16 +74,26 @@ def test_an_empty_tree(db: Database, space: SpaceId, tmp_path: Path) -> None:
 
 
 def test_a_loss_is_found(db: Database, space: SpaceId, tmp_path: Path) -> None:
-    """An entry missing, changed or too many in the database is a loss where the disk is calm."""
+    """An entry missing, changed or too many in the database is a loss, whatever the disk says."""
     walk = loaded(db, space, make_tree(tmp_path))
     plan = service.lookup(db, space, "docs/plans/plan.txt").id
     with db.transaction() as tx:
         tx.patch(Entry, space, plan, size=5)
-        tx.remove(Entry, space, service.lookup(tx, space, "broken").id)
+        for name in ("broken", "circle"):
+            tx.remove(Entry, space, service.lookup(tx, space, name).id)
+    (tmp_path / "circle").unlink()
     service.create_file(db, space, ROOT, "never on disk")
-    verdict = verified(db, space, walk, began_ns=long_after())
-    assert (verdict.lost, verdict.changed) == (3, 0)
+    verdict = verified(db, space, walk, began_ns=0)
+    assert (verdict.lost, verdict.changed) == (4, 0)
     assert any("plan.txt" in loss for loss in verdict.losses)
+
+
+def test_what_the_walk_missed_is_a_loss(db: Database, space: SpaceId, tmp_path: Path) -> None:
+    """An entry on disk that was never seen is new only if the disk says it changed."""
+    walk = loaded(db, space, tmp_path)
+    (tmp_path / "f").touch()
+    assert verified(db, space, walk, began_ns=0).changed == 1
+    assert verified(db, space, walk, began_ns=long_after()).lost == 1
 
 
 def test_a_changing_tree_is_no_loss(db: Database, space: SpaceId, tmp_path: Path) -> None:

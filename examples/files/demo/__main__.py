@@ -16,9 +16,9 @@ def demo(  # noqa: PLR0917 - options of a command, given by name
         Path, typer.Option(help="where the database goes; must be empty or an earlier demo's")
     ] = DEFAULT_DIRECTORY,
     entries_max: Annotated[int, typer.Option(min=1, help="load about so many entries")] = 150_000,
-    operations: Annotated[int, typer.Option(min=0, help="what the workers do in all")] = 20_000,
+    operations: Annotated[int, typer.Option(min=0, help="what the workers do in all")] = 40_000,
     workers: Annotated[int, typer.Option(min=1, max=1000, help="how many there are")] = 64,
-    kills: Annotated[int, typer.Option(min=0, help="how often a loading process is killed")] = 3,
+    kills: Annotated[int, typer.Option(min=0, help="how often a loading process is killed")] = 5,
     seed: Annotated[int | None, typer.Option(help="repeats the workers' choices")] = None,
 ) -> None:
     """Load a directory tree into the files example, and prove it right."""

@@ -144,7 +144,7 @@ def _killed(killed: Killed) -> str:
 def _operations(worked: Worked) -> Table:
     table = Table(box=None, pad_edge=False, expand=True)
     table.add_column("operation")
-    headings = ("done", "refused", "retries", *(f"p{percent:g}" for percent in _PERCENTILES))
+    headings = ("done", "refused", "retries", *(f"p{percent:g} ms" for percent in _PERCENTILES))
     for heading in headings:
         table.add_column(heading, justify="right")
     table.add_column("refused because", ratio=1)
@@ -154,7 +154,7 @@ def _operations(worked: Worked) -> Table:
             f"{len(measured.latencies_s):,}",
             f"{measured.refusals.total():,}",
             f"{measured.retries:,}",
-            *(f"{measured.percentile_s(percent) * 1e3:.2f} ms" for percent in _PERCENTILES),
+            *(f"{measured.percentile_s(percent) * 1e3:.2f}" for percent in _PERCENTILES),
             ", ".join(f"{why} {count:,}" for why, count in measured.refusals.most_common(2)),
         )
     return table

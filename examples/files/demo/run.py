@@ -9,12 +9,11 @@ from rich.console import Console
 from rich.text import Text
 
 import fastness
-from examples.files import service
+from examples.files.demo.checking import check_space
 from examples.files.demo.killing import VictimFailed
 from examples.files.demo.place import PlaceRefused, claim
 from examples.files.demo.report import print_next_steps, print_report
 from examples.files.demo.stages import LOADED, Demo, Options
-from examples.files.errors import NotFound
 from examples.files.schema import SCHEMA
 from fastness.errors import FastnessError
 
@@ -30,9 +29,9 @@ def main(
     directory: Path = DEFAULT_DIRECTORY,
     *,
     entries_max: int = 150_000,
-    operations: int = 20_000,
+    operations: int = 40_000,
     workers: int = 64,
-    kills: int = 3,
+    kills: int = 5,
     seed: int | None = None,
     console: Console | None = None,
 ) -> int:
@@ -58,7 +57,10 @@ def main(
         kills=kills,
         seed=SystemRandom().getrandbits(32) if seed is None else seed,
     )
-    return _run(options, console)
+    try:
+        return _run(options, console)
+    except KeyboardInterrupt:
+        return _after_interrupt(options, console)
 
 
 def _require_readable(path: Path) -> None:
@@ -68,26 +70,31 @@ def _require_readable(path: Path) -> None:
 
 
 def _run(options: Options, console: Console) -> int:
-    demo = Demo(options, console)
     try:
-        results = demo.run()
-    except KeyboardInterrupt:
-        _tell_interrupted(options, console)
-        return INTERRUPTED
-    except (FastnessError, VictimFailed) as error:
+        results = Demo(options, console).run()
+    except (FastnessError, VictimFailed, OSError) as error:
         console.print(Text(f"The demo failed: {error}", style="bold red"))
         return FAILED
     print_report(console, results, path=options.path, database=options.database)
     return FAILED if results.failures() else PASSED
 
 
-def _tell_interrupted(options: Options, console: Console) -> None:
+def _after_interrupt(options: Options, console: Console) -> int:
     """Open what the interrupted demo left, as anybody could, and say what is in it."""
-    console.print("\n[bold]Interrupted.[/] The database was closed; opening it again...")
+    console.print("\n[bold]Interrupted.[/] The database was closed. Opening it again to check it")
     try:
         with fastness.open(options.url, schema=SCHEMA) as db:
-            entries = service.usage(db, LOADED).entries
-    except NotFound:
-        entries = 0
-    console.print(f"It is usable: {entries:,} entries are in it, every one that was acknowledged.")
+            checked = check_space(db, LOADED)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    if checked.entries and checked.problems:
+        for problem in checked.problems:
+            console.print(Text(problem, style="red"))
+        return FAILED
+    console.print(
+        f"It is usable: {checked.entries:,} entries are in it, and every check on them passes."
+        if checked.entries
+        else "It is usable, and empty: nothing had been loaded yet."
+    )
     print_next_steps(console, options.database)
+    return INTERRUPTED

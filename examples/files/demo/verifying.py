@@ -1,12 +1,16 @@
 """Compares what is stored with a fresh walk over the real tree, entry by entry.
 
-A live tree changes while it is looked at. What differs is looked at once more: if the file
-system says that it, or the folder it is missing from, changed since loading began, the
-difference is a change of the tree. Anything else is a loss.
+A live tree changes while it is looked at, and some (such as /proc) do not tell when. So the
+walk that was loaded remembers what it saw of each entry, in a few bytes:
+
+- stored as it was seen then, but different on disk now: the tree has changed;
+- stored otherwise than seen, or seen and not stored: lost;
+- on disk and never seen: new, if the file system says that it or its folder changed since
+  loading began; else the walk has missed it, and it counts as lost.
 """
 
 # Paths are bytes here, which pathlib has not.
-# ruff: noqa: PTH118, PTH120
+# ruff: noqa: PTH118
 
 from __future__ import annotations
 
@@ -15,7 +19,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from examples.files.demo.names import name_of, text_of
-from examples.files.demo.walking import Found, Walk
+from examples.files.demo.walking import Found, Walk, digest_of
 from examples.files.schema import Entry, EntryId, SpaceId
 from fastness import Database, Transaction
 
@@ -48,6 +52,7 @@ class Verification:
         self._space = space
         self._loaded = walk
         self._again = Walk(walk.root, walk.entries_max)
+        self._unmet = dict(walk.seen)
         self._since_ns = began_ns - CLOCK_SLACK_NS
         self.verdict = Verdict()
 
@@ -56,6 +61,8 @@ class Verification:
         with self._db.transaction(read_only=True) as tx:
             for path, folder in self._loaded.entered.items():
                 advance(self._compare_folder(tx, path, folder))
+        for folder, name in self._unmet:
+            self._tell_loss(f"{name!r} in folder {folder}", None, None)
         return self.verdict
 
     def _compare_folder(self, tx: Transaction, path: bytes, folder: EntryId) -> int:
@@ -63,39 +70,31 @@ class Verification:
         fresh = {text_of(found.name): found for found in self._again.read(path)}
         for name in stored.keys() | fresh.keys():
             entry, found = stored.get(name), fresh.get(name)
-            if entry is not None and found is not None and is_same(entry, found):
-                self.verdict.entries += 1
+            seen = self._unmet.pop((folder, name), None)
+            if not self._is_as_seen(path, name, entry, seen):
+                self._tell_loss(text_of(os.path.join(path, name_of(name))), entry, found)
+            elif entry is None or found is None or digest_of(entry) != digest_of(found):
+                self.verdict.changed += 1
             else:
-                self._judge(os.path.join(path, name_of(name)), entry, found)
+                self.verdict.entries += 1
         return len(stored)
 
-    def _judge(self, path: bytes, entry: Entry | None, found: Found | None) -> None:
-        if self._has_changed(path) or (
-            (entry is None or found is None) and self._has_changed(os.path.dirname(path))
-        ):
-            self.verdict.changed += 1
-            return
+    def _is_as_seen(self, path: bytes, name: str, entry: Entry | None, seen: int | None) -> bool:
+        """Whether exactly what the loaded walk saw is stored."""
+        if entry is not None:
+            return digest_of(entry) == seen
+        return seen is None and (
+            self._has_changed(os.path.join(path, name_of(name))) or self._has_changed(path)
+        )
+
+    def _tell_loss(self, what: str, entry: Entry | None, found: Found | None) -> None:
         self.verdict.lost += 1
         if len(self.verdict.losses) < SHOWN_MAX:
-            self.verdict.losses.append(f"{text_of(path)}: stored {entry!r}, on disk {found!r}")
+            self.verdict.losses.append(f"{what}: stored {entry!r}, on disk {found!r}")
 
     def _has_changed(self, path: bytes) -> bool:
-        """Whether the file system says that this changed; of what is gone, its folder."""
-        while True:
-            try:
-                return os.lstat(path).st_ctime_ns >= self._since_ns
-            except FileNotFoundError:
-                path = os.path.dirname(path)
-            except OSError:
-                return False
-
-
-def is_same(entry: Entry, found: Found) -> bool:
-    """Whether a stored entry says what the file system says."""
-    return (
-        entry.kind is found.kind
-        and entry.size == found.size
-        and entry.content == found.content
-        and entry.target == found.target
-        and entry.modified == found.modified
-    )
+        """Whether the file system says that this changed since loading began, or is gone."""
+        try:
+            return os.lstat(path).st_ctime_ns >= self._since_ns
+        except OSError:
+            return True

@@ -19,7 +19,7 @@ from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 
 from examples.files.demo.names import text_of
-from examples.files.schema import EntryId, Kind
+from examples.files.schema import Entry, EntryId, Kind
 from examples.files.service import Draft
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -60,6 +60,8 @@ class Walk:
     excluded: frozenset[Identity] = frozenset()
     entered: dict[bytes, EntryId] = field(default_factory=dict)
     """The folders whose entries were read, with their ids in the database."""
+    seen: dict[tuple[EntryId, str], int] = field(default_factory=dict)
+    """For each entry handed out, by folder and name: a digest of what it was, see `digest_of`."""
     entries: int = 0
     unreadable: int = 0
     """What the operating system refused to show."""
@@ -81,6 +83,7 @@ class Walk:
             for found in self.read(path):
                 draft = draft_of(found, folder)
                 drafts.append(draft)
+                self.seen[folder, draft.name] = digest_of(draft)
                 if found.kind is Kind.FOLDER and self._may_enter(found, device):
                     waiting.append((os.path.join(path, found.name), draft.id))
             self.entered[path] = folder
@@ -161,6 +164,11 @@ def moment_of(nanoseconds: int) -> datetime:
         return _EPOCH + timedelta(microseconds=nanoseconds // 1000)
     except OverflowError:
         return _LATEST if nanoseconds > 0 else _EARLIEST
+
+
+def digest_of(entry: Draft | Entry | Found) -> int:
+    """What tells one state of an entry from another, in few bytes; good within this process."""
+    return hash((entry.kind, entry.size, entry.content, entry.target, entry.modified))
 
 
 def draft_of(found: Found, folder: EntryId) -> Draft:
