@@ -98,13 +98,7 @@ def evolve(stored: StoredKind | None, kind: Kind, numbers: Numbers) -> Evolution
             + "\n".join(f"  {misfit}" for misfit in found)
         )
     declared = _declared(kind, stored.number)
-    fields = merged_fields((*stored.fields, *stored.removed), declared.fields)
-    kept = {one.name for one in fields}
-    removed = tuple(
-        replace(one, sparse=True)
-        for one in (*stored.fields, *stored.removed)
-        if one.name not in kept
-    )
+    fields, removed = merged_fields(stored.fields, stored.removed, declared.fields)
     indexes = _tables(stored.indexes, declared.indexes, stored, numbers)
     totals = _tables(stored.totals, declared.totals, stored, numbers)
     totals = tuple(
@@ -159,9 +153,7 @@ def _misfits(stored: StoredKind, kind: Kind) -> Iterator[Misfit]:
     yield from _key_misfits(stored, declared, name)
     yield from _expiry_misfits(stored, declared, name)
     agreed = {f"{name}.{path}" for path in kind.declaration.removed}
-    present = {one.name for one in declared.fields}
-    before = (*stored.fields, *(old for old in stored.removed if old.name in present))
-    for misfit in field_misfits(before, declared.fields, name):
+    for misfit in field_misfits(stored.fields, stored.removed, declared.fields, name):
         if not (misfit.gone and misfit.place in agreed):
             yield misfit
 

@@ -154,15 +154,22 @@ def _structures(stored: Shape, declared: Shape, place: str) -> Iterator[Misfit]:
     elif stored.array_like:
         yield from _positions(stored, declared, place)
     else:
-        yield from field_misfits(stored.fields, declared.fields, place)
+        yield from field_misfits(stored.fields, stored.removed, declared.fields, place)
 
 
 def field_misfits(
-    stored: tuple[FieldShape, ...], declared: tuple[FieldShape, ...], place: str
+    stored: tuple[FieldShape, ...],
+    removed: tuple[FieldShape, ...],
+    declared: tuple[FieldShape, ...],
+    place: str,
 ) -> Iterator[Misfit]:
-    """As `misfits`, for the fields of two structures, matched by their stored names."""
+    """As `misfits`, for the fields of two structures, matched by their stored names.
+
+    A removed field may come back only as it was: some stored values still hold it.
+    """
     by_name = {field.name: field for field in declared}
-    for field in stored:
+    returning = [field for field in removed if field.name in by_name]
+    for field in (*stored, *returning):
         now = by_name.pop(field.name, None)
         if now is not None:
             yield from _same_field(field, now, f"{place}.{now.attribute}")
@@ -235,11 +242,17 @@ def _positions(stored: Shape, declared: Shape, place: str) -> Iterator[Misfit]:
 
 
 def merged_fields(
-    stored: tuple[FieldShape, ...], declared: tuple[FieldShape, ...]
-) -> tuple[FieldShape, ...]:
-    """The declared fields, remembering which of them some stored records lack."""
+    stored: tuple[FieldShape, ...],
+    removed: tuple[FieldShape, ...],
+    declared: tuple[FieldShape, ...],
+) -> tuple[tuple[FieldShape, ...], tuple[FieldShape, ...]]:
+    """The declared fields, remembering which some stored values lack; and those removed."""
     before = {field.name: field for field in stored}
-    return tuple(_merged_field(before.get(field.name), field) for field in declared)
+    returning = {field.name: replace(field, sparse=True) for field in removed}
+    known = {**returning, **before}
+    fields = tuple(_merged_field(known.get(field.name), field) for field in declared)
+    kept = {field.name for field in declared}
+    return fields, tuple(field for field in (*stored, *removed) if field.name not in kept)
 
 
 def _merged_field(stored: FieldShape | None, declared: FieldShape) -> FieldShape:
@@ -260,7 +273,8 @@ def _merged(stored: Shape, declared: Shape) -> Shape:
             return _merged_into(members, declared)
         return replace(declared, of=tuple(_merged_into(members, of) for of in declared.of))
     if stored.type == declared.type == "struct":
-        return replace(declared, fields=merged_fields(stored.fields, declared.fields))
+        fields, removed = merged_fields(stored.fields, stored.removed, declared.fields)
+        return replace(declared, fields=fields, removed=removed)
     if len(stored.of) == len(declared.of):
         of = zip(stored.of, declared.of, strict=True)
         return replace(declared, of=tuple(_merged(inner, outer) for inner, outer in of))

@@ -42,6 +42,8 @@ class Shape(Struct, frozen=True, omit_defaults=True):
     name: str = ""
     """Of an enum or a structure."""
     fields: tuple[FieldShape, ...] = ()
+    removed: tuple[FieldShape, ...] = ()
+    """Fields of a structure that it gave up; stored values may still hold them."""
     array_like: bool = False
     """Whether a structure is stored as an array, its fields told apart by position."""
     tag_field: str | None = None

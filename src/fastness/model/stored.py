@@ -6,6 +6,7 @@
     ff 02 ("catalog")       Catalog: numbers given out, areas, tables still to be cleared
     ff 02 ("kind", name)    StoredKind
     ff 02 ("build", number) BuildProgress of an index or total that is not readable yet
+    ff 02 ("clear", number) the same of a table that is being cleared
 
 Rows are msgpack maps of the classes below, so that later versions may add fields. They hold
 everything a process without the Python classes needs to read, check and describe records.

@@ -198,7 +198,7 @@ def _catalog(tx: TypedOperations) -> Catalog:
 def _clear(tx: TypedOperations, clearing: Clearing, limit: int) -> BuildStep:
     """Remove the next keys of a table that nobody uses any more."""
     name = str(clearing.number)
-    key = registry_key("build", clearing.number)
+    key = registry_key("clear", clearing.number)
     progress = _progress(tx, key)
     place = place_of(clearing.area, clearing.partition_columns, clearing.number)
     begin = successor(progress.cursor) if progress.cursor else place.head
@@ -209,6 +209,8 @@ def _clear(tx: TypedOperations, clearing: Clearing, limit: int) -> BuildStep:
         tx.unchecked_set(key, write_row(BuildProgress(position, progress.records + len(entries))))
         return BuildStep(name, len(entries), finished=False)
     tx.unchecked_delete(key)
+    # It may have been dropped before it was complete.
+    tx.unchecked_delete(registry_key("build", clearing.number))
     catalog = _catalog(tx)
     left = tuple(one for one in catalog.clearing if one.number != clearing.number)
     tx.unchecked_set(CATALOG_KEY, write_row(replace(catalog, clearing=left)))
