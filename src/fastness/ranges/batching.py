@@ -101,6 +101,9 @@ def _writes_of(
             value, expires_at = overlay.value(key, timestamp)
             for operation in operations:
                 value = evaluate(operation, value, limits.value_bytes)
+                if value is None:
+                    # Cleared: what a later operation makes is a new value, without an expiry.
+                    expires_at = 0
             writes[key] = value
             if expires_at and value is not None:
                 expiries = expiries or {}

@@ -117,7 +117,9 @@ class WriteBuffer:
             self.atomics[key].append(operation)
         else:
             value = known if isinstance(known, bytes) else None
-            self.writes[key] = evaluate(operation, value, self._limits.value_bytes)
+            self.writes[key] = value = evaluate(operation, value, self._limits.value_bytes)
+            if value is None:
+                self.expiries.pop(key, None)
             self._ordered = None
 
     def stamp_key(self, stamped: StampedKey) -> None:
