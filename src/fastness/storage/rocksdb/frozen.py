@@ -2,8 +2,8 @@
 
 RocksDB's read-only mode reads the manifest, then the logs, into memory. Beside a running
 owner two things go wrong with it: the owner may flush and delete a log between the two, whose
-writes would then be missing without a word; and opening writes into the directory (an info
-log that renames the owner's, a configuration file).
+writes would then be missing without a word; and opening writes a configuration file into
+the directory.
 
 So the files are reached through a private folder of symbolic links, which also makes
 directories one may only read readable; and an opening counts only if the manifest in force
