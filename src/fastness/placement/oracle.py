@@ -26,6 +26,10 @@ JUMP_MS_MAX = 1_000
 """A forward step of the wall clock beyond elapsed monotonic time that is still followed."""
 
 
+ROOM_MS = 100
+"""Room under a new ceiling while timestamps run ahead of the clock: 26 million of them."""
+
+
 class TimestampOracle:
     """Issues timestamps; see the module's page. Not thread-safe: its shell holds a lock."""
 
@@ -74,7 +78,9 @@ class TimestampOracle:
     def ceiling_wanted(self, count: int = 1) -> Timestamp:
         """The ceiling to make durable so that `count` more timestamps can be issued."""
         ahead = from_milliseconds(self._wall_ms + self._ceiling_ms_ahead)
-        return max(ahead, self.issued + count + from_milliseconds(self._ceiling_ms_ahead))
+        # After a crash timestamps run ahead of the clock by up to `ceiling_ms_ahead`. Little
+        # room is added then, or one crash after another would drive them ever further ahead.
+        return max(ahead, self.issued + count + from_milliseconds(ROOM_MS))
 
     def raise_ceiling(self, ceiling: Timestamp) -> None:
         """Take note of a ceiling that is now durable. It never sinks."""

@@ -7,6 +7,7 @@ never wait, so both kinds of transaction do them here; they differ in how they c
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from enum import Enum, auto
 from typing import NoReturn
@@ -42,6 +43,12 @@ from fastness.transactions.page import Page, Usage
 
 EXPIRY_PREFIX = b"\xff\x03"
 """System keys that say when a value expires: prefix + expiry (8 bytes) + key."""
+
+
+WARN_AT = 0.8
+"""The share of its budget from which a commit is worth a warning."""
+
+_log = logging.getLogger("fastness.transactions")
 
 
 class TransactionState(Enum):
@@ -466,6 +473,7 @@ class TransactionCore:
             self._end(TransactionState.COMMITTED)
             return None
         self._check_keys()
+        self._warn_if_large()
         buffer = self._buffer
         commit = Commit(
             read_timestamp=self.read_timestamp, priority=self.priority, identity=self.id
@@ -549,6 +557,24 @@ class TransactionCore:
                 f"the transaction touches {used} keys, beyond transaction_keys={limit}: split it, "
                 "or read with snapshot=True what needs no validation"
             )
+
+    def _warn_if_large(self) -> None:
+        """Tell before a growing transaction meets its limit, not when."""
+        limits = self._engine.limits
+        if (
+            self._buffer is not None
+            and self._buffer.bytes < limits.transaction_bytes * WARN_AT
+            and len(self._read_keys) + len(self._buffer.writes) < limits.transaction_keys * WARN_AT
+        ):
+            return
+        usage = self.usage()
+        _log.warning(
+            "a transaction used %d of %d bytes and %d of %d keys: split it before it is refused",
+            usage.bytes_used,
+            usage.bytes_max,
+            usage.keys_used,
+            usage.keys_max,
+        )
 
     def _check_key(self, key: bytes, end: bytes = USER_END) -> None:
         if type(key) is not bytes:
