@@ -7,6 +7,7 @@
 `tree`         create, look up, list, write, move
 `trash`        delete, restore, purge
 `sharing`      roles of users in folders
+`recording`    writes the journal
 `journal`      what changed since a cursor
 `errors`       what the service refuses
 `demo`         a real directory tree loaded into it, and everything about it proved

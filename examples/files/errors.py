@@ -5,7 +5,8 @@ transaction is given up, nothing was changed, and trying again would be refused 
 
     FilesError
     |-- NotFound         no such space, entry, path, user, share or revision
-    |   `-- InTrash      it is there, but was deleted
+    |   |-- InTrash      it is there, but was deleted
+    |   `-- Forgotten    the journal no longer reaches back that far
     |-- WrongKind        a folder where a file is needed, or the other way round
     |-- InvalidName      a name no entry can have
     |-- NameTaken        the folder already holds an entry of this name
@@ -28,6 +29,10 @@ class NotFound(FilesError):
 
 class InTrash(NotFound):
     """The entry was deleted: restore it first."""
+
+
+class Forgotten(NotFound):
+    """The journal no longer reaches back to this cursor: begin with a listing."""
 
 
 class WrongKind(FilesError):

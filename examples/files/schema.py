@@ -87,6 +87,8 @@ class Space(Entity, key="id", partition="id", area="space"):
     owner: str
     name: str
     quota: int
+    forgotten: bytes = b""
+    """The journal up to this cursor was removed."""
     by_owner = Index("owner", "name", unique=True, clustered=True)
     owned_by = Reference(User, "owner")
 

@@ -12,11 +12,11 @@
         service.lookup(db, home.id, "documents/plan.txt")
 
 Each function is one transaction when given a database, and part of the caller's when given
-a transaction (`purge` alone takes a database: it runs several). Conflicts are retried by
-the library; what the service refuses is in `examples.files.errors`.
+a transaction; `purge` and `forget_changes` take a database, because they run several.
+Conflicts are retried by the library; what the service refuses is in `examples.files.errors`.
 """
 
-from examples.files.journal import BEGINNING, Changes, changes
+from examples.files.journal import BEGINNING, Changes, changes, forget_changes, now_cursor
 from examples.files.sharing import members, require_role, role_of, share, shared_with, unshare
 from examples.files.spaces import (
     Usage,
@@ -61,6 +61,7 @@ __all__ = [
     "create_space",
     "create_user",
     "delete",
+    "forget_changes",
     "get_entry",
     "get_folder",
     "get_space",
@@ -70,6 +71,7 @@ __all__ = [
     "members",
     "move",
     "new_entry_id",
+    "now_cursor",
     "path_of",
     "purge",
     "recent_files",

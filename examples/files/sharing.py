@@ -14,7 +14,7 @@ moment is either seen or comes after::
 from __future__ import annotations
 
 from examples.files.errors import Forbidden, NotFound
-from examples.files.journal import record
+from examples.files.recording import record
 from examples.files.schema import Action, EntryId, Role, Share, SpaceId, User
 from examples.files.spaces import get_space
 from examples.files.tree import ancestors, get_entry, get_folder

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from random import getrandbits
 
 from examples.files.errors import NameTaken, NotFound, OverQuota
-from examples.files.journal import record
 from examples.files.names import require_name
+from examples.files.recording import record
 from examples.files.schema import ROOT, Action, Entry, Kind, Space, SpaceId, User
 from fastness import Transaction, to_datetime, transactional
 from fastness.errors import RecordExists, UniqueViolation

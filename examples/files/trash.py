@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from examples.files.errors import NotFound, WrongKind
-from examples.files.journal import record
+from examples.files.recording import record
 from examples.files.schema import Action, Entry, EntryId, Kind, Revision, Share, SpaceId
 from examples.files.tree import get_entry, put_in
 from fastness import Database, Transaction, to_datetime, transactional

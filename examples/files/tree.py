@@ -27,8 +27,8 @@ from examples.files.errors import (
     WouldFormCycle,
     WrongKind,
 )
-from examples.files.journal import record
 from examples.files.names import require_name, split_path
+from examples.files.recording import record
 from examples.files.schema import ROOT, Action, Entry, EntryId, Kind, Revision, SpaceId
 from examples.files.spaces import require_room
 from fastness import Transaction, to_datetime, transactional

@@ -10,6 +10,7 @@ from examples.files import service
 from examples.files.demo.checking import check_space
 from examples.files.errors import (
     Forbidden,
+    Forgotten,
     InTrash,
     InvalidName,
     NameTaken,
@@ -338,6 +339,37 @@ def test_the_journal_goes_on_from_a_cursor(db: Database, space: SpaceId) -> None
     service.delete(db, space, rest.items[-1].entry.id)
     later = service.changes(db, space, since=rest.cursor)
     assert [(c.action, c.entry.name) for c in later.items] == [(Action.DELETED, "f4")]
+
+
+def test_a_forgotten_journal_refuses_old_cursors(db: Database, space: SpaceId) -> None:
+    """Trimmed in small steps, it serves newer cursors, and no reader misses a line unawares."""
+    for number in range(6):
+        service.create_file(db, space, ROOT, f"f{number}")
+    first = service.changes(db, space, limit=2)
+    middle = service.changes(db, space, since=first.cursor, limit=3)
+    assert service.forget_changes(db, space, through=middle.cursor, step=2) == 5
+    assert service.forget_changes(db, space, through=first.cursor) == 0
+    for old in (service.BEGINNING, first.cursor):
+        with pytest.raises(Forgotten):
+            service.changes(db, space, since=old)
+    rest = service.changes(db, space, since=middle.cursor)
+    assert [change.entry.name for change in rest.items] == ["f4", "f5"]
+    assert service.now_cursor(db, space) == rest.cursor
+    with pytest.raises(NotFound):
+        service.forget_changes(db, space, through=b"\xff" * 12)
+    service.forget_changes(db, space, through=rest.cursor)
+    assert service.now_cursor(db, space) == rest.cursor
+
+
+def test_a_listing_and_a_cursor_fit_together(db: Database, space: SpaceId) -> None:
+    """A reader that lists and takes the cursor at one snapshot hears of everything later."""
+    assert service.now_cursor(db, space) > service.BEGINNING
+    with db.transaction(read_only=True) as tx:
+        service.create_file(db, space, ROOT, "later")
+        assert not service.list_folder(tx, space, ROOT).items
+        cursor = service.now_cursor(tx, space)
+    heard = service.changes(db, space, since=cursor)
+    assert [change.entry.name for change in heard.items] == ["later"]
 
 
 def test_many_entries_in_one_transaction(db: Database, space: SpaceId) -> None:
