@@ -114,9 +114,8 @@ class RangeMachine(RuleBasedStateMachine):
             if commit.state is CommitState.NEEDS_STORE:
                 self.waiting_for.pop(commit.id)
                 self.validate_in_store(commit)
-                if commit.state is CommitState.FAILED:
-                    continue
-                self.submit_request(commit)
+                if not commit.settled:
+                    self.submit_request(commit)
             else:
                 self.answered(commit)
 

@@ -1,0 +1,89 @@
+"""Databases for tests: every engine a URL can name, under a clock that only tests move.
+
+A driven database has no upkeep thread: `database.embedded.upkeep_step()` does its work when a
+test says so. Folders take these fixtures into their own conftest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from fastness.client import Database
+from fastness.client.embedded import Embedded
+from fastness.client.opening import open_store
+from fastness.limits import Limits
+from fastness.runtime import Clock, ManualClock
+from fastness.storage import MemoryStore, RocksStore, Store
+from fastness.storage.faults import Faults
+
+ENGINES = ("memory", "file")
+
+
+def url_of(engine: str, directory: Path) -> str:
+    """A URL of an empty database of this engine; a directory is created when it is opened."""
+    return "memory:" if engine == "memory" else f"file:{directory / 'database'}"
+
+
+def store_with_faults(engine: str, directory: Path, faults: Faults) -> Store:
+    """An empty store of this engine that calls `faults` at each step of a write."""
+    if engine == "memory":
+        return MemoryStore(faults=faults)
+    return RocksStore.open(directory / "database", faults=faults)
+
+
+def driven(
+    store: Store, clock: Clock, *, limits: Limits | None = None, durable: bool = True
+) -> Database:
+    """A database over a store, without background work of its own."""
+    return Database(
+        Embedded(
+            store,
+            url="driven:",
+            limits=limits or Limits(),
+            durable=durable,
+            clock=clock,
+            upkeep=False,
+        )
+    )
+
+
+@contextmanager
+def driven_database(url: str, clock: Clock, *, limits: Limits | None = None) -> Iterator[Database]:
+    """A database at a URL, without background work of its own; closed at the end."""
+    with driven(open_store(url), clock, limits=limits) as database:
+        yield database
+
+
+@pytest.fixture(params=ENGINES)
+def any_database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of an empty database, once per engine."""
+    return url_of(request.param, tmp_path)
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    """A clock that stands still until the test moves it."""
+    return ManualClock()
+
+
+@pytest.fixture
+def database(any_database_url: str, clock: ManualClock) -> Iterator[Database]:
+    """An empty database under the driven clock, once per engine."""
+    with driven_database(any_database_url, clock) as database:
+        yield database
+
+
+__all__ = [
+    "ENGINES",
+    "any_database_url",
+    "clock",
+    "database",
+    "driven",
+    "driven_database",
+    "store_with_faults",
+    "url_of",
+]
