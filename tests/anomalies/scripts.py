@@ -34,7 +34,7 @@ from fastness.client import Database, Transaction
 from fastness.encoding import counters
 from fastness.encoding.intervals import USER_END
 from fastness.errors import Conflict
-from fastness.storage.faults import Step
+from tests.hosting.gates import Gate
 
 PATIENCE_SECONDS = 60.0
 """How long a commit may take before the script is given up."""
@@ -61,38 +61,6 @@ def scenarios_of(text: str) -> list[Scenario]:
         elif line and not line.startswith("#"):
             scenarios[-1].lines.append(line)
     return scenarios
-
-
-class Gate:
-    """Stops the leader of a batch between writing it and making it durable, when told to."""
-
-    def __init__(self) -> None:
-        self._closed = False
-        self._reached = threading.Event()
-        self._opened = threading.Event()
-
-    def __call__(self, step: Step) -> None:
-        """The store's hook for faults."""
-        if self._closed and step is Step.SYNC_BEGIN:
-            self._closed = False
-            self._reached.set()
-            if not self._opened.wait(PATIENCE_SECONDS):
-                raise TimeoutError("the script never let the commit go on")
-
-    def stop_next(self) -> None:
-        """Stop the batch that comes next."""
-        self._reached.clear()
-        self._opened.clear()
-        self._closed = True
-
-    def wait_until_reached(self) -> None:
-        """Return once a batch is written and stopped."""
-        if not self._reached.wait(PATIENCE_SECONDS):
-            raise TimeoutError("no batch was written")
-
-    def open(self) -> None:
-        """Let the stopped batch go on."""
-        self._opened.set()
 
 
 @dataclass

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from fastness.runtime import ManualClock
-from tests.anomalies.scripts import EXPECTATION, Gate, Player, Scenario, scenarios_of, scripts
+from tests.anomalies.scripts import EXPECTATION, Player, Scenario, scenarios_of, scripts
+from tests.hosting.gates import Gate
 from tests.transactions.databases import ENGINES, driven, store_with_faults
 
 ANOMALIES = (

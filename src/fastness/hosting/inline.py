@@ -212,8 +212,10 @@ class InlineHost(SnapshotReads):
         """The batch is durable: make it visible, hand leadership on, wake whoever is done."""
         batch = self._batch
         with self._mutex:
+            # First: a committer that is still awake may see its commit settled at any moment
+            # from here on, and begin again.
+            self.visible = self.applying
             settled = self._range.applied()
-            self.visible = self._range.visible
             self._batch = None
             self.counts.batches += 1
             self._pass_leadership()
