@@ -286,6 +286,13 @@ class Strict(Entity, key="id", forbid_unknown_fields=True):
     id: int
 
 
+class WrongDefault(Entity, key="id"):
+    """A default that no record could be stored with."""
+
+    id: int
+    name: str = None  # type: ignore[assignment]  # on purpose
+
+
 class MixedChoice(Entity, key="id"):
     """A key of values of two types."""
 
@@ -310,6 +317,7 @@ class MixedChoice(Entity, key="id"):
         (IndexedLog, "a kind whose key is stamped at the commit is a log"),
         (Callback, "Callback.call: .* cannot be stored"),
         (Strict, "forbid_unknown_fields would refuse"),
+        (WrongDefault, r"WrongDefault: the default of name does not fit str"),
         (MixedChoice, "MixedChoice.id: a key or index holds"),
     ],
 )

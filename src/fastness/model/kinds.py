@@ -148,6 +148,7 @@ class _Analysis:
         """Everything together."""
         if self.record.__struct_config__.forbid_unknown_fields:
             raise self.refusal("forbid_unknown_fields would refuse records of a later class")
+        self.check_defaults()
         parts = parts_of(self.record).values()
         return Kind(
             record=self.record,
@@ -166,6 +167,17 @@ class _Analysis:
             stamp=self.stamp(),
             hints=self.hints,
         )
+
+    def check_defaults(self) -> None:
+        """Defaults are values of their fields; msgspec itself does not look at them."""
+        for field in self.fields:
+            if field.default:
+                try:
+                    Decoder(self.hints[field.attribute]).decode(field.default)
+                except MsgspecError as cause:
+                    raise self.refusal(
+                        f"the default of {field.attribute} does not fit {field.shape} ({cause})"
+                    ) from cause
 
     def refusal(self, why: str) -> SchemaError:
         """A refusal that names the class."""

@@ -12,7 +12,7 @@ change nothing, but nobody should.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
@@ -20,7 +20,7 @@ from keyword import iskeyword
 from typing import Annotated, Any, Literal, Union
 from uuid import UUID
 
-from msgspec import Meta, defstruct, field, to_builtins
+from msgspec import UNSET, Meta, UnsetType, defstruct, field, to_builtins
 from msgspec.msgpack import Decoder
 
 from fastness.errors import SchemaError
@@ -73,12 +73,7 @@ def rebuilt(stored: StoredKind) -> Kind:
         "__annotations__": types,
     }
     for one in stored.fields:
-        default = _default(one, types[attributes[one.name]])
-        namespace[attributes[one.name]] = (
-            field(name=one.name)
-            if default is None
-            else field(default_factory=default, name=one.name)
-        )
+        namespace[attributes[one.name]] = _field(one, types[attributes[one.name]])
     namespace |= _parts(stored, attributes, types)
     made: Any = RecordType(
         stored.name,
@@ -140,17 +135,17 @@ def _structure(shape: Shape) -> Any:  # noqa: ANN401 - a type
     fields: list[Any] = []
     for one in shape.fields:
         kind = type_of(one.shape)
-        default = _default(one, kind)
-        made = (
-            field(name=one.name)
-            if default is None
-            else field(default_factory=default, name=one.name)
-        )
+        made = _field(one, kind)
+        if not one.required and one.default == b"":
+            # A key that a TypedDict may lack.
+            kind = Union[kind, UnsetType]  # noqa: UP007 - a type at run time
+            made = field(default=UNSET, name=one.name)
         fields.append((attributes[one.name], kind, made))
     return defstruct(
         shape.name,
         fields,
         kw_only=True,
+        frozen=True,
         array_like=shape.array_like,
         tag_field=shape.tag_field,
         tag=shape.tag,
@@ -173,13 +168,15 @@ _BUILDERS: dict[str, Callable[[Shape], Any]] = {
 }
 
 
-def _default(one: FieldShape, kind: Any) -> Callable[[], Any] | None:  # noqa: ANN401 - a type
-    """A factory of the default; `None` for a field that every stored record holds."""
-    raw = one.default
-    if one.required or not raw:
-        return None
-    decode = Decoder(kind).decode
-    return lambda: decode(raw)
+def _field(one: FieldShape, kind: Any) -> Any:  # noqa: ANN401 - a type, and msgspec's field
+    """A field with the stored default; without one where every stored record holds it."""
+    if one.required or not one.default:
+        return field(name=one.name)
+    decode, raw = Decoder(kind).decode, one.default
+    value = decode(raw)
+    if isinstance(value, Hashable) or not value:
+        return field(default=value, name=one.name)
+    return field(default_factory=lambda: decode(raw), name=one.name)
 
 
 def _parts(
