@@ -7,9 +7,10 @@ at the highest timestamp it found in the store (CONSISTENCY, section 2.3).
 Read timestamps never fall inside a batch's block of commit timestamps (a block is drawn at
 once), so a whole batch is either before a read or after it.
 
-A key is looked up in a table. For intervals the keys also stand in sorted runs, one a batch,
-which are merged as they age so that there are few: a run is merged into the one before it
-once it has grown to half its size (as in a log-structured merge tree, O'Neil et al. 1996).
+A key is looked up in a table. For intervals the keys also stand in sorted runs. Batches wait
+unsorted until somebody asks, or until `FRESH_MAX` of them make a run; runs are merged as they
+age so that there are few: one is merged into the run before it once it has grown to half its
+size (as in a log-structured merge tree, O'Neil et al. 1996).
 """
 
 from __future__ import annotations
@@ -24,6 +25,10 @@ from fastness.encoding.timestamps import TIMESTAMP_MAX, Timestamp
 
 RUNS_KEPT = 8
 """The memory is forgotten in about so many steps: the largest run's share of it."""
+
+
+FRESH_MAX = 64
+"""Batches that wait unsorted at most."""
 
 
 class Overwritten(NamedTuple):
@@ -44,6 +49,7 @@ class RecentWrites:
     """An index of recent writes, bounded by a number of keys."""
 
     __slots__ = (
+        "_fresh",
         "_intervals",
         "_keys_max",
         "_run_keys_max",
@@ -61,6 +67,7 @@ class RecentWrites:
         self._keys_max = keys_max
         self._run_keys_max = max(1, keys_max // RUNS_KEPT)
         self._written: dict[bytes, Timestamp] = {}
+        self._fresh: list[Collection[bytes]] = []
         self._runs: deque[_Run] = deque()
         self._intervals: deque[tuple[Timestamp, KeyInterval]] = deque()
         self._size = 0
@@ -73,15 +80,25 @@ class RecentWrites:
             written = self._written
             for key in keys:
                 written[key] = last
-            self._runs.append(_Run(last, sorted(keys)))
+            self._fresh.append(keys)
             self._size += len(keys)
-            self._merge()
         for interval in intervals:
             self._intervals.append((last, interval))
             self._size += 1
         self.newest = last
-        while self._size > self._keys_max:
-            self._forget()
+        if len(self._fresh) >= FRESH_MAX or self._size > self._keys_max:
+            self._sort_fresh()
+            while self._size > self._keys_max:
+                self._forget()
+
+    def _sort_fresh(self) -> None:
+        """Make a run of the batches that wait."""
+        fresh, self._fresh = self._fresh, []
+        if fresh:
+            keys = sorted(set().union(*fresh))
+            self._size += len(keys) - sum(map(len, fresh))
+            self._runs.append(_Run(self.newest, keys))
+            self._merge()
 
     def _merge(self) -> None:
         """Merge the newest runs until each is more than twice the next."""
@@ -128,6 +145,8 @@ class RecentWrites:
             hit = first_read_in(interval, read_keys, read_intervals)
             if hit is not None:
                 return Overwritten(hit, last)
+        if read_intervals and self._fresh:
+            self._sort_fresh()
         for read in read_intervals:
             overwritten = self._written_in(read, since)
             if overwritten is not None:

@@ -84,7 +84,8 @@ def plan(batch: Batch, row: RangeRow, newest: Newest, live_keys: LiveKeys) -> Pl
             writes.update(commit.writes)
         _plan_commit(commit, writes, batch.range_id, rows, newest)
     rows.state.append((range_row(batch.range_id), range_value(row)))
-    rows.state.extend((mark_row(name), value) for name, value in batch.marks.items())
+    for name, value in batch.marks.items():
+        rows.state.append((mark_row(name), value))
     return rows
 
 
@@ -111,10 +112,11 @@ def _plan_commit(
         else:
             fresh.append(key)
         overlay[key] = None if value is None else head + value
-    for key, expires_at in (commit.expiries or {}).items():
-        expiring_value = writes[key]
-        if expiring_value is not None:
-            overlay[key] = expiring(timestamp, expires_at, expiring_value)
+    if commit.expiries:
+        for key, expires_at in commit.expiries.items():
+            expiring_value = writes[key]
+            if expiring_value is not None:
+                overlay[key] = expiring(timestamp, expires_at, expiring_value)
     if replaced or fresh:
         rows.log.append((log_row(timestamp, range_id), log_value(replaced, fresh)))
 

@@ -11,11 +11,12 @@ from bisect import bisect_left
 from enum import Enum, auto
 from typing import Any
 
+from fastness.encoding.counters import COUNTER_MAX, COUNTER_MIN, decode, encode
 from fastness.encoding.intervals import KeyInterval
 from fastness.encoding.timestamps import Timestamp
 from fastness.errors import InvalidKey, LimitExceeded
 from fastness.limits import Limits
-from fastness.ranges import AtomicOperation, StampedKey, evaluate
+from fastness.ranges import AtomicKind, AtomicOperation, StampedKey, evaluate
 
 ENTRY_BYTES = 32
 """What an entry counts against the budget besides its key and value."""
@@ -114,13 +115,23 @@ class WriteBuffer:
             self.atomics[key] = [operation]
             self._ordered = None
         elif known is Written.BY_OPERATIONS:
-            self.atomics[key].append(operation)
+            self._chain(self.atomics[key], operation)
         else:
             value = known if isinstance(known, bytes) else None
             self.writes[key] = value = evaluate(operation, value, self._limits.value_bytes)
             if value is None:
                 self.expiries.pop(key, None)
             self._ordered = None
+
+    def _chain(self, operations: list[AtomicOperation], operation: AtomicOperation) -> None:
+        """Add an operation to those that wait; additions to one counter become one."""
+        last = operations[-1]
+        if operation.kind is AtomicKind.ADD and last.kind is AtomicKind.ADD:
+            amount = decode(last.operand) + decode(operation.operand)
+            if COUNTER_MIN <= amount <= COUNTER_MAX:
+                operations[-1] = AtomicOperation(AtomicKind.ADD, encode(amount))
+                return
+        operations.append(operation)
 
     def stamp_key(self, stamped: StampedKey) -> None:
         """Write under a key that will hold the versionstamp."""

@@ -472,9 +472,15 @@ class TransactionCore:
             self.commit_timestamp = self.read_timestamp
             self._end(TransactionState.COMMITTED)
             return None
-        self._check_keys()
-        self._warn_if_large()
         buffer = self._buffer
+        limits = self._engine.limits
+        if (
+            buffer.bytes > limits.transaction_bytes * WARN_AT
+            or len(self._read_keys) + len(self._read_intervals) + buffer.entries
+            > limits.transaction_keys * WARN_AT
+        ):
+            self._check_keys()
+            _log.warning("split this transaction before it is refused: %s", self.usage())
         commit = Commit(
             read_timestamp=self.read_timestamp, priority=self.priority, identity=self.id
         )
@@ -557,24 +563,6 @@ class TransactionCore:
                 f"the transaction touches {used} keys, beyond transaction_keys={limit}: split it, "
                 "or read with snapshot=True what needs no validation"
             )
-
-    def _warn_if_large(self) -> None:
-        """Tell before a growing transaction meets its limit, not when."""
-        limits = self._engine.limits
-        if (
-            self._buffer is not None
-            and self._buffer.bytes < limits.transaction_bytes * WARN_AT
-            and len(self._read_keys) + len(self._buffer.writes) < limits.transaction_keys * WARN_AT
-        ):
-            return
-        usage = self.usage()
-        _log.warning(
-            "a transaction used %d of %d bytes and %d of %d keys: split it before it is refused",
-            usage.bytes_used,
-            usage.bytes_max,
-            usage.keys_used,
-            usage.keys_max,
-        )
 
     def _check_key(self, key: bytes, end: bytes = USER_END) -> None:
         if type(key) is not bytes:

@@ -46,6 +46,7 @@ class Tables:
         )
         self.families: dict[Table, Rdict] = {}
         self.handles: dict[Table, ColumnFamily] = {}
+        self._in_order: tuple[ColumnFamily, ...] = ()
         try:
             for table, name in FAMILIES.items():
                 self.families[table] = self.root.get_column_family(name)
@@ -54,28 +55,27 @@ class Tables:
             with suppress(Exception):
                 self.close()
             raise
+        self._in_order = tuple(self.handles[table] for table in Table)
 
     def write(self, rows: PlannedRows) -> None:
         """Write a batch's rows atomically, unsynced."""
         batch = WriteBatch(raw_mode=True)
-        batch.set_default_column_family(self.handles[Table.NEWEST])
+        put = batch.put
+        newest, history, log, states = self._in_order
         for key, cell in rows.newest.items():
             if cell is None:
-                del batch[key]
+                batch.delete(key, newest)
             else:
-                batch[key] = cell
-        batch.set_default_column_family(self.handles[Table.HISTORY])
+                put(key, cell, newest)
         for row, cell in rows.history:
-            batch[row] = cell
-        batch.set_default_column_family(self.handles[Table.LOG])
+            put(row, cell, history)
         for row, value in rows.log:
-            batch[row] = value
-        batch.set_default_column_family(self.handles[Table.STATE])
+            put(row, value, log)
         for row, state in rows.state:
             if state is None:
-                del batch[row]
+                batch.delete(row, states)
             else:
-                batch[row] = state
+                put(row, state, states)
         self.root.write(batch)
 
     def write_rows(self, puts: list[tuple[Table, bytes, bytes | None]]) -> None:
@@ -103,7 +103,7 @@ class Tables:
         first: Exception | None = None
         families = (*self.families.values(), self.root)
         # A handle left behind would keep the directory locked.
-        self.families, self.handles = {}, {}
+        self.families, self.handles, self._in_order = {}, {}, ()
         for family in families:
             try:
                 family.close()
