@@ -260,9 +260,9 @@ class Association(Record):
     where records expire).
     """
 
+    # `source` and `target` are not annotated here: mypy would take their type from here, and
+    # no longer know which class the reference of a subclass leads to.
     __association__: ClassVar[bool] = True
-    source: ClassVar[Reference[Any]]
-    target: ClassVar[Reference[Any]]
     by_source = Index(clustered=True)
     by_target = Index(clustered=True)
     source_count = Count()

@@ -16,7 +16,7 @@ from msgspec.msgpack import encode
 from msgspec.structs import replace
 
 from fastness.errors import SchemaError
-from fastness.model.declarations import Association
+from fastness.model.declarations import Association, parts_of
 from fastness.model.fitting import Misfit, field_misfits, merged_fields
 from fastness.model.kinds import Kind
 from fastness.model.layout import GLOBAL_AREA
@@ -126,10 +126,10 @@ def _declared(kind: Kind, number: int) -> StoredKind:
     names = {one.attribute: one.name for one in kind.fields}
     ends = None
     if issubclass(kind.record, Association):
-        source, target = kind.record.source, kind.record.target
+        parts = parts_of(kind.record)
         ends = (
-            tuple(names[name] for name in source.columns),
-            tuple(names[name] for name in target.columns),
+            tuple(names[name] for name in parts["source"].field_names()),
+            tuple(names[name] for name in parts["target"].field_names()),
         )
     return StoredKind(
         name=kind.name,

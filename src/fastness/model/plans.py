@@ -234,7 +234,8 @@ class KindPlan(Generic[R]):
             index.unique for _at, index in self.building_indexes
         )
         """Whether writers must look before they change what is being built."""
-        self.roomy_bytes = (limits.key_bytes - 128) // 4
+        omits = record.__struct_config__.omit_defaults
+        self.roomy_bytes = -1 if omits else (limits.key_bytes - 128) // 4
         """Records up to this size cannot have keys beyond the limit: a field takes at least
         three bytes in the record and at most nine, or twice its own size, in a key."""
         keys = kind.declaration.key
