@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -29,7 +30,7 @@ from rocksdict import (
 )
 
 from fastness.storage import RocksStore
-from tests.storage.homes import SMALL, Writer, commit
+from tests.storage.homes import SMALL, Writer, commit, copy_as_left
 
 FAMILY = "family"
 
@@ -306,6 +307,26 @@ def test_read_only_opening_writes_into_the_directory(raw: Raw, tmp_path: Path) -
     assert (left / "rocksdict-config.json").exists()
     family.close()
     reader.close()
+
+
+@pytest.mark.process
+def test_tracked_logs_must_stay_tracked(tmp_path: Path) -> None:
+    """Read-only without log tracking, RocksDB crashes on a directory that has it: never untrack."""
+    store = RocksStore.open(tmp_path / "database", limits=SMALL)
+    writer = Writer(store)
+    for number in range(1, 3_000):
+        writer.apply(commit(number, **{f"k{number}": "x" * 200}))
+        store.sync()
+    copy_as_left(tmp_path / "database", tmp_path / "left")
+    store.close()
+    program = f"""
+from rocksdict import AccessType, Options, Rdict
+families = {{name: Options(raw_mode=True) for name in ("newest", "history", "log", "state")}}
+access = AccessType.read_only(error_if_log_file_exist=False)
+Rdict({str(tmp_path / "left" / "tables")!r}, Options(raw_mode=True), families, access)
+"""
+    ended = subprocess.run([sys.executable, "-c", program], check=False, capture_output=True)
+    assert ended.returncode == -signal.SIGSEGV
 
 
 @pytest.mark.process

@@ -19,7 +19,7 @@ from fastness.storage.rocksdb.files import sync_directory, sync_tree
 from fastness.storage.rocksdb.high_water import (
     HighWater,
     HighWaterFile,
-    manifest_of,
+    manifest_in_force,
     read_high_water,
 )
 from fastness.storage.rocksdb.identity import (
@@ -155,8 +155,8 @@ def _create(path: Path, limits: Limits, reserve: Reserve, faults: Faults) -> Ide
 
 def finish(path: Path, identity: str, reached: int) -> Identity:
     """Make a new directory's tables durable, then declare it complete."""
-    number, manifest = manifest_of(path / TABLES)
-    mark = HighWater(reached, number, manifest.stat().st_size)
+    manifest = manifest_in_force(path / TABLES)
+    mark = HighWater(reached, manifest.number, manifest.size)
     HighWaterFile.create(path / HIGH_WATER_FILE, mark)
     sync_tree(path / TABLES)
     complete = fresh_identity(identity, "complete")

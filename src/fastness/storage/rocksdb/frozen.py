@@ -22,10 +22,10 @@ from pathlib import Path
 
 from rocksdict import AccessType
 
-from fastness.errors import FastnessError, StoreDamaged, StoreUnavailable
+from fastness.errors import FastnessError, StoreUnavailable
 from fastness.limits import Limits
 from fastness.storage.rocksdb.engine import Tables
-from fastness.storage.rocksdb.high_water import manifest_of
+from fastness.storage.rocksdb.high_water import manifest_in_force
 from fastness.storage.rocksdb.options import TableOptions, table_options
 from fastness.storage.rocksdb.translation import translated
 
@@ -41,18 +41,13 @@ class FrozenTables:
         self._links = links
 
     @classmethod
-    def open(
-        cls, directory: Path, limits: Limits, *, logs: bool = True, up_to_damage: bool = False
-    ) -> FrozenTables:
-        """Open the tables in `directory`; without `logs` only what the table files hold.
-
-        Raises `StoreDamaged` for damage that opening meets.
-        """
-        options = table_options(limits, for_inspection=True, up_to_damage=up_to_damage or not logs)
+    def open(cls, directory: Path, limits: Limits, *, up_to_damage: bool = False) -> FrozenTables:
+        """Open the tables in `directory`. Raises `StoreDamaged` for damage that opening meets."""
+        options = table_options(limits, for_inspection=True, up_to_damage=up_to_damage)
         for _attempt in range(ATTEMPTS):
-            before = _manifest_in_force(directory)
-            opened = cls._try_open(directory, options, logs=logs)
-            unchanged = _manifest_in_force(directory) == before
+            before = manifest_in_force(directory)
+            opened = cls._try_open(directory, options)
+            unchanged = manifest_in_force(directory) == before
             if isinstance(opened, FastnessError):
                 if unchanged:
                     raise opened
@@ -65,13 +60,11 @@ class FrozenTables:
         )
 
     @classmethod
-    def _try_open(
-        cls, directory: Path, options: TableOptions, *, logs: bool
-    ) -> FrozenTables | FastnessError:
+    def _try_open(cls, directory: Path, options: TableOptions) -> FrozenTables | FastnessError:
         links = Path(tempfile.mkdtemp(prefix="fastness-view-"))
         try:
             for path in directory.iterdir():
-                if _is_needed(path.name, logs=logs):
+                if _is_needed(path.name):
                     (links / path.name).symlink_to(path.absolute())
             access = AccessType.read_only(error_if_log_file_exist=False)
             tables = Tables(links, options, access)
@@ -94,18 +87,5 @@ class FrozenTables:
             shutil.rmtree(self._links, ignore_errors=True)
 
 
-def _is_needed(name: str, *, logs: bool) -> bool:
-    if name.endswith(".log"):
-        return logs
-    return name == "CURRENT" or name.startswith("MANIFEST-") or name.endswith(".sst")
-
-
-def _manifest_in_force(directory: Path) -> tuple[int, int]:
-    """The manifest's number and size: what changes before any file is deleted."""
-    while True:
-        number, path = manifest_of(directory)
-        try:
-            return number, path.stat().st_size
-        except FileNotFoundError:
-            if manifest_of(directory)[0] == number:
-                raise StoreDamaged(f"{path} is missing: restore a backup") from None
+def _is_needed(name: str) -> bool:
+    return name == "CURRENT" or name.startswith("MANIFEST-") or name.endswith((".sst", ".log"))

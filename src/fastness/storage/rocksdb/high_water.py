@@ -31,9 +31,9 @@ SLOT_BYTES = 64
 _PADDING = bytes(SLOT_BYTES - _note.size - _checksum.size)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, order=True)
 class HighWater:
-    """The lower bounds one note tells."""
+    """The lower bounds one note tells. They only rise, so the later of two is the greater."""
 
     sequence: int
     """RocksDB's sequence number: every write at or below it was synced."""
@@ -59,7 +59,7 @@ def decode_notes(content: bytes, path: Path) -> HighWater:
                 marks.append(HighWater(sequence, number, size))
     if not marks:
         raise StoreDamaged(f"{path} holds no whole note of the log's high water: {RESTORE}")
-    return max(marks, key=lambda mark: mark.sequence)
+    return max(marks)
 
 
 def read_high_water(path: Path) -> HighWater:
@@ -85,18 +85,33 @@ def manifest_of(tables: Path) -> tuple[int, Path]:
     return int(number), tables / name.strip()
 
 
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """The manifest in force: it changes before any file is deleted."""
+
+    number: int
+    path: Path
+    size: int
+
+
+def manifest_in_force(tables: Path) -> Manifest:
+    """The manifest in force, also while an owner may replace it; `StoreDamaged` if none is."""
+    while True:
+        number, path = manifest_of(tables)
+        try:
+            return Manifest(number, path, path.stat().st_size)
+        except FileNotFoundError:
+            # Unless it was just replaced. Each turn follows a replacement, so this ends.
+            if manifest_of(tables)[0] == number:
+                raise StoreDamaged(f"{path} is missing: {RESTORE}") from None
+
+
 def check_manifest(tables: Path, mark: HighWater) -> None:
     """Raise `StoreDamaged` if the manifest is missing, older or shorter than it was."""
-    number, path = manifest_of(tables)
-    try:
-        size = path.stat().st_size
-    except FileNotFoundError:
-        raise StoreDamaged(f"{path} is missing: {RESTORE}") from None
-    if number < mark.manifest_number or (
-        number == mark.manifest_number and size < mark.manifest_bytes
-    ):
+    found = manifest_in_force(tables)
+    if (found.number, found.size) < (mark.manifest_number, mark.manifest_bytes):
         raise StoreDamaged(
-            f"{path} has {size} bytes; MANIFEST-{mark.manifest_number:06} had "
+            f"{found.path} has {found.size} bytes; MANIFEST-{mark.manifest_number:06} had "
             f"{mark.manifest_bytes} when the database was last written: {RESTORE}"
         )
 
@@ -108,6 +123,7 @@ class HighWaterFile:
         self._tables = tables
         self._handle = os.open(path, os.O_RDWR | os.O_CLOEXEC)
         self._slot = 0
+        self._sequence = 0
         self._manifest_number, self._manifest = self._open_manifest()
 
     @staticmethod
@@ -126,11 +142,16 @@ class HighWaterFile:
         slot = encode_note(sequence, self._manifest_number, status.st_size)
         os.pwrite(self._handle, slot, self._slot * SLOT_BYTES)
         self._slot = 1 - self._slot
+        self._sequence = sequence
 
     def close(self, *, durably: bool) -> None:
-        """Close the file, durably unless something is wrong."""
+        """Close the file; `durably` after the tables were closed in good order.
+
+        Then the manifest has its final size, which background work may have changed since.
+        """
         try:
             if durably:
+                self.note(self._sequence)
                 os.fsync(self._handle)
         finally:
             os.close(self._handle)

@@ -14,6 +14,7 @@ a batch begins with its sequence number (8) and its count of entries (4).
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from struct import Struct
@@ -60,11 +61,15 @@ def batches(path: Path) -> Iterator[LogBatch]:
 
 
 def last_sequence(tables: Path) -> int:
-    """The last sequence number in the log files, 0 if they are empty. Checks them all."""
+    """The last sequence number in the log files, 0 if they are empty. Checks them all.
+
+    A file may be deleted meanwhile by an owner, who has written its content to tables.
+    """
     last = 0
     for path in log_files(tables):
-        for batch in batches(path):
-            last = batch.last_sequence
+        with suppress(FileNotFoundError):
+            for batch in batches(path):
+                last = batch.last_sequence
     return last
 
 

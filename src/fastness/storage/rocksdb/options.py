@@ -59,18 +59,16 @@ def table_options(
 
     `create` makes a new database; without it a missing one is an error, never an empty one.
     `for_inspection` opens every table file at once, since its owner may delete it any time.
-    `up_to_damage` reads a log up to where it is damaged, and does without one that is missing:
-    for finding out what is wrong, never for serving.
+    `up_to_damage` reads a log up to where it is damaged: for naming the place, never for
+    serving.
     """
     cache = Cache(limits.block_cache_bytes)
     open_files = -1 if for_inspection else OPEN_FILES
 
     def base() -> Options:
+        options = Options.load_latest(str(_BASE))[0]
         if up_to_damage:
-            options = Options(raw_mode=True)
             options.set_wal_recovery_mode(DBRecoveryMode.point_in_time())
-        else:
-            options = Options.load_latest(str(_BASE))[0]
         options.create_if_missing(create)
         options.create_missing_column_families(create)
         _bound_sizes(options, limits, open_files)

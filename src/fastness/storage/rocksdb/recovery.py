@@ -12,7 +12,8 @@ from pathlib import Path
 from fastness.errors import FastnessError, StoreDamaged
 from fastness.limits import Limits
 from fastness.storage.rocksdb.frozen import FrozenTables
-from fastness.storage.rocksdb.high_water import HighWater, check_manifest
+from fastness.storage.rocksdb.high_water import HighWater, check_manifest, read_high_water
+from fastness.storage.rocksdb.identity import HIGH_WATER_FILE, TABLES
 from fastness.storage.rocksdb.log_scan import batches, last_sequence, log_files
 from fastness.storage.rocksdb.translation import RESTORE
 
@@ -20,11 +21,31 @@ from fastness.storage.rocksdb.translation import RESTORE
 def check_files(tables: Path, mark: HighWater, limits: Limits) -> None:
     """Raise `StoreDamaged` if the files end before what was made durable, or have holes."""
     check_manifest(tables, mark)
-    if last_sequence(tables) >= mark.sequence:
-        return
-    # The log was written to table files since, or it is missing: the tables know.
-    with closing(FrozenTables.open(tables, limits, logs=False)) as without_logs:
-        check_sequence(tables, max(last_sequence(tables), without_logs.sequence), mark)
+    if last_sequence(tables) < mark.sequence:
+        # The log was written to table files since, or it is missing: a reading opening tells.
+        _open_checked(tables, mark, limits).close()
+
+
+def open_frozen(path: Path, limits: Limits) -> FrozenTables:
+    """The tables of a directory for reading, checked as an owner's opening checks them."""
+    tables = path / TABLES
+    mark = read_high_water(path / HIGH_WATER_FILE)
+    check_manifest(tables, mark)
+    last_sequence(tables)
+    return _open_checked(tables, mark, limits)
+
+
+def _open_checked(tables: Path, mark: HighWater, limits: Limits) -> FrozenTables:
+    try:
+        frozen = FrozenTables.open(tables, limits)
+    except StoreDamaged as damage:
+        raise named(damage, tables, limits) from damage
+    try:
+        check_sequence(tables, frozen.sequence, mark)
+    except BaseException:
+        frozen.close()
+        raise
+    return frozen
 
 
 def check_sequence(tables: Path, reached: int, mark: HighWater) -> None:

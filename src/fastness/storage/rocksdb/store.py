@@ -45,14 +45,12 @@ from fastness.storage.rocksdb.directory import (
 from fastness.storage.rocksdb.engine import RocksView, Tables
 from fastness.storage.rocksdb.files import bytes_below
 from fastness.storage.rocksdb.frozen import FrozenTables
-from fastness.storage.rocksdb.high_water import read_high_water
 from fastness.storage.rocksdb.identity import (
-    HIGH_WATER_FILE,
     TABLES,
     fresh_identity,
     write_identity,
 )
-from fastness.storage.rocksdb.recovery import check_sequence
+from fastness.storage.rocksdb.recovery import open_frozen
 from fastness.storage.rocksdb.translation import translated
 from fastness.storage.verification import Verification
 
@@ -280,18 +278,6 @@ class InspectedStore(TablesStore):
     def _release(self, *, durably: bool) -> None:
         del durably
         self._frozen.close()
-
-
-def open_frozen(path: Path, limits: Limits) -> FrozenTables:
-    """The tables of a directory for reading, checked as an owner's opening checks them."""
-    mark = read_high_water(path / HIGH_WATER_FILE)
-    frozen = FrozenTables.open(path / TABLES, limits)
-    try:
-        check_sequence(path / TABLES, frozen.sequence, mark)
-    except BaseException:
-        frozen.close()
-        raise
-    return frozen
 
 
 def verify_directory(path: Path, limits: Limits, progress: Callable[[int], None]) -> list[Damage]:
