@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fastness.errors import Conflict, SchemaError, UniqueViolation
+from fastness.limits import Limits
 from fastness.model import PRESENT, Count, Entity, Index, Sum, build_step, desc, each, field
 from fastness.model.stored import BuildStep
 from tests.model.world import World
@@ -85,6 +87,29 @@ def test_an_index_is_readable_when_it_is_complete() -> None:
         assert [one.id for one in tx.query(Rich.by_tag, "n4")] == [4]
         assert (tx.total(Rich.weight), tx.total(Rich.pieces, "g1")) == (45, 3)
         assert world.wrong() == []
+
+
+def test_a_step_takes_fewer_records_where_they_are_large() -> None:
+    """What it writes fits a transaction, whatever an index copies."""
+    limits = replace(Limits(), transaction_bytes=1 << 21)
+    with World(Plain, limits=limits) as world:
+        for number in range(20):
+            piece = Plain(group="g", id=number, size=number, name="x" * 200_000)
+            with world.begin() as tx:
+                tx.insert(piece)
+        world.use(Rich)
+        assert world.build(1_000) == {}
+        assert world.begin().count(Rich.by_size, "g") == 20
+        assert world.wrong() == []
+
+
+def test_steps_grow_while_records_are_small() -> None:
+    """From a few to the most a step may take."""
+    with World(Plain) as world:
+        pieces(world, 100)
+        world.use(Rich)
+        done = [world.run(build_step, (), 40) for _ in range(4)]
+        assert [one.records if one else 0 for one in done] == [16, 48, 88, 100]
 
 
 def test_a_build_goes_on_where_it_was_stopped() -> None:

@@ -154,9 +154,20 @@ def loose_end() -> type:
     return Bad
 
 
+def annotated_index() -> type:
+    """An index that looks like a field."""
+
+    class Bad(Entity, key="id"):
+        id: int
+        by_id: Any = Index("id")
+
+    return Bad
+
+
 @pytest.mark.parametrize(
     ("declare", "refusal"),
     [
+        (annotated_index, "Bad.by_id is annotated as a field and is Bad.by_id; leave"),
         (key_twice, "names a field twice"),
         (partition_behind, r"partition \('shop',\) must be the first fields of key"),
         (of_stored, "class Bad derives from User, which is stored itself"),

@@ -135,6 +135,11 @@ def _require_sound(kind: RecordType, declaration: Declaration, parts: dict[str, 
         if name in kind.__struct_encode_fields__:
             raise SchemaError(f"{kind.__name__}: field {name!r} is declared and listed as removed")
     for name, part in parts.items():
+        if name in kind.__struct_fields__:
+            raise SchemaError(
+                f"{kind.__name__}.{name} is annotated as a field and is {part!r}; leave the "
+                "annotation away, or give one of them another name"
+            )
         _require_sound_part(part)
         if name in ("source", "target") and not set(part.field_names()) <= set(key):
             raise SchemaError(f"{part!r}: its fields must all be part of the key {key!r}")

@@ -133,6 +133,8 @@ class BuildProgress(Struct, frozen=True):
     cursor: bytes = b""
     """The last key seen."""
     records: int = 0
+    pace: int = 16
+    """How many records the next step takes: less where records are large."""
     complete: bool = False
     """Nothing is left to add; the next step makes the table readable."""
 

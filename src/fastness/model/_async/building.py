@@ -39,7 +39,10 @@ from fastness.model.stored import (
     write_row,
 )
 
-STEP_RECORDS = 250
+STEP_RECORDS = 1_000
+"""Records of one step, at most; a step begins small and grows while records are."""
+STEP_BYTES = 1 << 20
+"""Of the records of one step, at most, unless a single one is larger."""
 
 
 async def build_step(
@@ -92,7 +95,11 @@ async def _build(tx: AsyncTypedOperations, table: IndexPlan | TotalPlan, limit: 
         return BuildStep(table.name, progress.records, finished=True)
     plan = table.kind
     begin = successor(progress.cursor) if progress.cursor else plan.place.head
-    entries, position = await next_records(tx, plan.place, begin, limit)
+    pace = min(progress.pace, limit)
+    found, position = await next_records(tx, plan.place, begin, pace)
+    entries = _affordable(found)
+    if len(entries) < len(found):
+        pace, position = len(entries), entries[-1][0]
     try:
         if isinstance(table, IndexPlan):
             await _add_entries(tx, table, entries)
@@ -101,9 +108,19 @@ async def _build(tx: AsyncTypedOperations, table: IndexPlan | TotalPlan, limit: 
     except UniqueViolation as error:
         return BuildStep(table.name, progress.records, finished=False, problem=str(error))
     done = progress.records + len(entries)
-    after = BuildProgress(position or b"", done, complete=position is None)
+    after = BuildProgress(position or b"", done, pace=2 * pace, complete=position is None)
     tx.unchecked_set(key, write_row(after))
     return BuildStep(table.name, done, finished=False)
+
+
+def _affordable(page: list[Entry]) -> list[Entry]:
+    """As many records of a page as fit a transaction, whatever the index makes of them."""
+    size = 0
+    for count, (_key, raw) in enumerate(page):
+        size += len(raw)
+        if size > STEP_BYTES and count:
+            return page[:count]
+    return page
 
 
 async def _progress(tx: AsyncTypedOperations, key: bytes) -> BuildProgress:

@@ -25,7 +25,9 @@ from fastness.model.checking import Finding
 from fastness.model.layout import AFTER, GLOBAL_AREA, Place, place_of
 from fastness.model.plans import IndexPlan, KindPlan, TotalPlan
 
-PAGE = 500
+PAGE_MIN = 16
+PAGE_MAX = 1_000
+PAGE_BYTES = 1 << 20
 GROUPS_MAX = 200_000
 _FORWARD = False
 
@@ -48,11 +50,14 @@ def findings(tx: TypedReads) -> Iterator[Finding]:
 
 
 def pages(tx: TypedReads, place: Place) -> Iterator[list[Entry]]:
-    """A whole table, page by page."""
+    """A whole table, page by page: longer pages where entries are small."""
     begin: bytes | None = place.head
+    limit = PAGE_MIN
     while begin is not None:
-        entries, position = next_records(tx, place, begin, PAGE, snapshot=True)
+        entries, position = next_records(tx, place, begin, limit, snapshot=True)
         yield entries
+        small = sum(len(value) for _key, value in entries) < PAGE_BYTES // 2
+        limit = min(2 * limit, PAGE_MAX) if small else max(limit // 2, PAGE_MIN)
         begin = None if position is None else successor(position)
 
 
