@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +15,9 @@ import fastness
 from fastness.testing import (
     BankWorkload,
     History,
+    KeyValue,
     ListAppendWorkload,
+    Outcome,
     Plan,
     ReadWriteWorkload,
     Recorder,
@@ -77,6 +80,85 @@ def test_tasks_see_a_strictly_serializable_database(workload: Workload, url: str
             return await run_workload_async(workload, database.run)
 
     require_legal(workload, asyncio.run(record()))
+
+
+@each_workload
+def test_refused_attempts_leave_nothing_behind(workload: Workload, url: str) -> None:
+    """Where nothing is retried, refused transactions are recorded as failed, and never seen."""
+    with fastness.open(url) as database:
+
+        def attempt(body: Callable[[KeyValue], None]) -> None:
+            with database.transaction() as transaction:
+                body(transaction)
+
+        history = run_workload(workload, attempt)
+    workload.check(history).require_ok()
+    outcomes = Counter(one.outcome for one in history)
+    assert outcomes[Outcome.UNKNOWN] == 0
+    assert outcomes[Outcome.OK] > 100
+
+
+@pytest.mark.parametrize("workload", [WORKLOADS[0], WORKLOADS[3]], ids=["lists", "bank"])
+def test_reads_that_are_not_validated_are_caught(workload: Workload, tmp_path: Path) -> None:
+    """The same run with snapshot reads, which commits do not validate, loses updates: caught."""
+    with fastness.open(f"file:{tmp_path}/db") as database:
+
+        def unvalidated(body: Callable[[KeyValue], None]) -> None:
+            database.run(lambda transaction: body(SnapshotReads(transaction)))
+
+        history = run_workload(workload, unvalidated)
+    found = workload.check(history).counts
+    assert {"lost-update", "incompatible-order", "wrong-total"} & set(found), found
+
+
+class SnapshotReads:
+    """A transaction whose reads are not validated."""
+
+    def __init__(self, transaction: fastness.Transaction) -> None:
+        self.transaction = transaction
+
+    def get(self, key: bytes) -> bytes | None:
+        """Read without a promise."""
+        return self.transaction.get(key, snapshot=True)
+
+    def set(self, key: bytes, value: bytes) -> None:
+        """Write as usual."""
+        self.transaction.set(key, value)
+
+
+@each_workload
+def test_scans_are_isolated_as_gets_are(workload: Workload, url: str) -> None:
+    """Where every read is a scan of an interval, validated as one, histories are legal too."""
+    with fastness.open(url) as database:
+
+        def scanning(body: Callable[[KeyValue], None]) -> None:
+            database.run(lambda transaction: body(ScanningReads(transaction)))
+
+        history = run_workload(workload, scanning)
+    workload.check(history).require_ok()
+
+
+class ScanningReads:
+    """A transaction that reads a key by scanning the interval that holds only it."""
+
+    def __init__(self, transaction: fastness.Transaction) -> None:
+        self.transaction = transaction
+
+    def get(self, key: bytes) -> bytes | None:
+        """The only value of the interval."""
+        return next((value for _, value in self.transaction.scan(key, key + b"\x00")), None)
+
+    def set(self, key: bytes, value: bytes) -> None:
+        """Write as usual."""
+        self.transaction.set(key, value)
+
+
+def test_relaxed_durability_is_as_isolated(tmp_path: Path) -> None:
+    """Acknowledging before the disk does changes what survives, not what is seen."""
+    workload = WORKLOADS[0]
+    with fastness.open(f"file:{tmp_path}/db", durability="relaxed") as database:
+        history = run_workload(workload, database.run)
+    require_legal(workload, history)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.histories.golden import SCRIPTS, judge
+from tests.histories.golden import FOLDER, SCRIPTS, judge
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
@@ -21,3 +21,10 @@ def test_every_script_finds_the_anomaly_of_its_name() -> None:
     assert len(SCRIPTS) > 15
     for script in SCRIPTS:
         assert "no anomaly" not in judge(script)[1], script.name
+
+
+def test_the_manual_shows_a_golden_explanation() -> None:
+    """The explanation that docs/TESTING.md teaches reading with is one the checker gives."""
+    manual = (FOLDER.parents[2] / "docs" / "TESTING.md").read_text(encoding="utf-8")
+    shown = next(block for block in manual.split("```") if block.startswith("\nG-single"))
+    assert any(shown.strip() in judge(script)[1] for script in SCRIPTS)

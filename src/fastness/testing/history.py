@@ -253,7 +253,8 @@ class OpenTransaction:
         self.completed = self._recorder.now()
         self.outcome = outcome
 
-    def _record(self, index: int) -> Transaction:
+    def recorded(self, index: int) -> Transaction:
+        """What is known of it now, as the transaction at a place of a history."""
         outcome, completed = self.outcome, self.completed
         operations = tuple(self.operations)
         if outcome is None:
@@ -297,4 +298,4 @@ class Recorder:
     def history(self) -> History:
         """Everything recorded so far; transactions still open count as unknown."""
         begun = sorted(self._begun, key=lambda transaction: transaction.invoked)
-        return History(one._record(index) for index, one in enumerate(begun))  # noqa: SLF001
+        return History(one.recorded(index) for index, one in enumerate(begun))
