@@ -93,23 +93,23 @@ class InlineHost(SnapshotReads):
         """Commit and wait until it is settled; the caller looks at `commit.state`."""
         waiter = ThreadWaiter(self._start_committer)
         commit.waiter = waiter
-        with InterruptsDeferred():
-            if self._submit(commit):
-                self._lead()
-        while not commit.settled:
-            try:
-                waiter.sleep()
-            except BaseException:
-                self._abandon(waiter)
-                raise
-            if waiter.leads:
-                waiter.leads = False
-                with InterruptsDeferred():
+        try:
+            with InterruptsDeferred():
+                if self._submit(commit):
                     self._lead()
+            while not commit.settled:
+                waiter.sleep()
+                if waiter.leads:
+                    with InterruptsDeferred():
+                        waiter.leads = False
+                        self._lead()
+        except BaseException:
+            self._abandon(waiter)
+            raise
 
     def _abandon(self, waiter: ThreadWaiter) -> None:
-        """A waiting thread was torn away: somebody else leads if it was to."""
-        with self._mutex:
+        """A thread is torn away: somebody else leads if it was to, or would be asked to."""
+        with InterruptsDeferred(), self._mutex:
             waiter.gone = True
             if waiter.leads:
                 self._start_committer()

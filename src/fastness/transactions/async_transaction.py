@@ -88,10 +88,10 @@ class AsyncKeyValueTransaction(TransactionCore):
         if commit is not None:
             try:
                 await self._engine.commit_async(commit)
+                self._finish_commit(commit)
             except BaseException:
                 self._abandon(commit)
                 raise
-            self._finish_commit(commit)
         self._run_hooks()
 
     async def __aenter__(self) -> Self:

@@ -505,8 +505,8 @@ class TransactionCore:
     def _finish_commit(self, commit: Commit) -> None:
         """Take over what became of the commit; raises its error."""
         if commit.state is CommitState.COMMITTED:
-            self._state = TransactionState.COMMITTED
             self.commit_timestamp = commit.timestamp
+            self._state = TransactionState.COMMITTED
             return
         self._state = TransactionState.FAILED
         error, commit.error = commit.error, None
@@ -519,9 +519,11 @@ class TransactionCore:
             del error
 
     def _abandon(self, commit: Commit) -> None:
-        """Waiting was interrupted: the commit may still be under way; its id resolves it."""
-        self._state = TransactionState.FAILED
-        if commit.state in (CommitState.JOINED, CommitState.WAITING):
+        """Waiting was interrupted, if it did not end: the commit's id tells how it went on."""
+        if self._state is TransactionState.COMMITTING:
+            self._state = TransactionState.FAILED
+            if commit.state is CommitState.NEW:
+                commit.fail(TransactionClosed("interrupted before anything was sent"))
             self._engine.remember(commit)
 
     def _run_hooks(self) -> None:

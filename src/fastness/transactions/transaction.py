@@ -105,10 +105,10 @@ class KeyValueTransaction(TransactionCore):
         if commit is not None:
             try:
                 self._engine.commit(commit)
+                self._finish_commit(commit)
             except BaseException:
                 self._abandon(commit)
                 raise
-            self._finish_commit(commit)
         self._run_hooks()
 
     def __enter__(self) -> Self:
