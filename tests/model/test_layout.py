@@ -62,7 +62,7 @@ def test_a_partition_is_contiguous() -> None:
         with world.begin() as tx:
             for space in (3, 1, 2):
                 for id_ in (1, 2):
-                    tx.insert(File(space=space, id=id_, folder=1, name=f"{id_}"))
+                    tx.insert(File(space=space, id=id_, folder=1, name=f"{id_}", size=id_))
                     tx.insert(Note(space=space, id=id_))
         area = world.schema.plan(File).place
         local = [key for key, _value in rows(world) if key.startswith(area.head)]
