@@ -84,7 +84,7 @@ class Breakpoint:
 @contextmanager
 def stopping_at(*breakpoints: Breakpoint) -> Iterator[None]:
     """Let the thread that enters meet these breakpoints."""
-    by_function = {breakpoint.function: breakpoint for breakpoint in breakpoints}
+    by_function = {place.function: place for place in breakpoints}
 
     def on_call(frame: FrameType, _event: str, _argument: object) -> Tracer | None:
         met = by_function.get(frame.f_code.co_qualname)
