@@ -28,7 +28,8 @@ def check(database: Database | AsyncDatabase, *, progress: OnProgress = unwatche
     """Read everything and report what is wrong; raises only where reading cannot go on.
 
     The store's tables (checksums, order, versions that do not overlap, log and history that
-    agree), then every record, index entry and total, then whether an import is unfinished.
+    agree), then whether an import is unfinished, then every record, index entry and total.
+    Records are not compared in a store found damaged: what they say there proves nothing.
     """
     embedded = database.embedded
     store = embedded.store
@@ -42,7 +43,9 @@ def check(database: Database | AsyncDatabase, *, progress: OnProgress = unwatche
         progress(Progress("store", done, total, "rows"))
 
     found = [Finding("store", one.place, one.what) for one in store.verify(read)]
-    reader = _CountingReads(embedded.engine, progress, size.newest_keys)
+    reader = _CountingReads(embedded.engine, progress)
+    if found:
+        return CheckReport(store.identity, tuple(found), rows, records=0)
     for finding in (*_unfinished_import(database), *_records(reader, database.limits)):
         if len(found) >= FINDINGS_MAX:
             break
@@ -53,12 +56,11 @@ def check(database: Database | AsyncDatabase, *, progress: OnProgress = unwatche
 class _CountingReads(TypedOperations):
     """Reads that tell how many entries they have seen."""
 
-    __slots__ = ("_progress", "_total", "entries")
+    __slots__ = ("_progress", "entries")
 
-    def __init__(self, engine: Engine, progress: OnProgress, total: int) -> None:
+    def __init__(self, engine: Engine, progress: OnProgress) -> None:
         super().__init__(engine, read_only=True)
         self._progress = progress
-        self._total = total
         self.entries = 0
 
     def unchecked_scan(

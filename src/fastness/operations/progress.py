@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-Unit: TypeAlias = Literal["bytes", "entries", "rows"]
+Unit: TypeAlias = Literal["bytes", "entries", "rows", "steps"]
 
 
 @dataclass(frozen=True, slots=True)
