@@ -9,6 +9,7 @@ import sqlite3
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -17,14 +18,16 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from benchmarks import juicefs, publication
 from benchmarks.catalogue import BENCHMARKS
 from benchmarks.chart import svg
-from benchmarks.publication import publish
-from benchmarks.report import Report, table
-from benchmarks.settings import EFFORTS
+from benchmarks.report import Report, read_json, table
+from benchmarks.settings import EFFORTS, Settings
 
 OUTPUT = Path("build/benchmarks")
 DOCUMENTS = Path("docs")
+WIDTH = 200
+"""Columns of the table, also where the terminal says it has fewer."""
 
 Only = Annotated[
     list[str] | None, typer.Option(help=f"Run only this one, or these: {', '.join(BENCHMARKS)}.")
@@ -34,43 +37,81 @@ Tiny = Annotated[bool, typer.Option("--tiny", help="Seconds that measure nothing
 Directory = Annotated[
     Path | None, typer.Option(help="Write the databases below this; else below the temporary one.")
 ]
+Tree = Annotated[Path | None, typer.Option(help="The directory tree to load; else /usr.")]
 Output = Annotated[Path, typer.Option(help="Where results.json and results.svg are written.")]
+Results = Annotated[
+    Path | None, typer.Option("--from", help="Measure nothing: show this results.json again.")
+]
 Strict = Annotated[bool, typer.Option("--strict", help="Exit with 1 when a target is missed.")]
-Publish = Annotated[bool, typer.Option("--publish", help="Put the results into docs/ as well.")]
+Publish = Annotated[
+    bool, typer.Option("--publish", help="Put table, chart and JSON into the documents as well.")
+]
+Documents = Annotated[Path, typer.Option(help="Where --publish finds BENCHMARKS.md.")]
 
 
-def main(
+def main(  # noqa: PLR0913 - the options of a command
     *,
     only: Only = None,
     quick: Quick = False,
     tiny: Tiny = False,
     directory: Directory = None,
+    tree: Tree = None,
     output: Output = OUTPUT,
-    publishing: Publish = False,
+    results: Results = None,
+    publish: Publish = False,
+    documents: Documents = DOCUMENTS,
     strict: Strict = False,
 ) -> None:
     """Measure Fastness beside raw RocksDB, LMDB and SQLite, as ratios in one run."""
-    console = Console(width=max(Console().width, 190))
-    names = only or list(BENCHMARKS)
-    for name in names:
-        if name not in BENCHMARKS:
-            raise typer.BadParameter(f"--only {name}: there are {', '.join(BENCHMARKS)}")
-    effort = "tiny" if tiny else "quick" if quick else "full"
-    report = _empty(effort)
-    with _place(directory) as place:
-        settings = EFFORTS[effort](place)
-        for name in names:
-            with console.status(f"{name} ..."):
-                report.benchmarks[name] = BENCHMARKS[name](settings)
-    console.print(table(report))
-    output.mkdir(parents=True, exist_ok=True)
-    report.write_json(output / "results.json")
-    (output / "results.svg").write_text(svg(report), encoding="utf-8")
-    if publishing:
-        publish(report, DOCUMENTS)
-    console.print(f"{len(report.missed)} targets missed; wrote {output}/results.json and .svg")
+    console = Console(width=max(Console().width, WIDTH))
+    file = results or output / "results.json"
+    if results is None:
+        effort = "tiny" if tiny else "quick" if quick else "full"
+        with _place(directory) as place:
+            settings = EFFORTS[effort](place)
+            if tree is not None:
+                settings = replace(settings, tree=tree)
+            _measure(_chosen(only), settings, _empty(effort), file, console)
+    report = read_json(file)
+    _show(report, console)
+    file.with_suffix(".svg").write_text(svg(report), encoding="utf-8")
+    console.print(f"{len(report.missed)} targets missed; see {file} and .svg")
+    if publish:
+        publication.publish(report, documents)
+        console.print(f"published in {documents / publication.PAGE}")
     if strict and report.missed:
         raise typer.Exit(1)
+
+
+def _chosen(only: list[str] | None) -> list[str]:
+    """The names to run, in the order of the catalogue unless given."""
+    for name in only or []:
+        if name not in BENCHMARKS:
+            raise typer.BadParameter(f"--only {name}: there are {', '.join(BENCHMARKS)}")
+    return only or list(BENCHMARKS)
+
+
+def _measure(
+    names: list[str], settings: Settings, report: Report, file: Path, console: Console
+) -> None:
+    """Run the benchmarks; after each, what is known so far is on disk."""
+    if report.warning:
+        console.print(report.warning, style="bold yellow")
+    file.parent.mkdir(parents=True, exist_ok=True)
+    for number, name in enumerate(names, 1):
+        with console.status(f"{name} ({number} of {len(names)}) ..."):
+            report.benchmarks[name] = BENCHMARKS[name](settings)
+        report.write_json(file)
+
+
+def _show(report: Report, console: Console) -> None:
+    """The tables, and what speaks against them."""
+    console.print(table(report))
+    beside = juicefs.table(report)
+    if beside is not None:
+        console.print(beside)
+    if report.warning:
+        console.print(report.warning, style="bold yellow")
 
 
 def _empty(effort: str) -> Report:
@@ -78,6 +119,7 @@ def _empty(effort: str) -> Report:
         started=datetime.now(UTC).isoformat(timespec="seconds"),
         effort=effort,
         machine=f"{platform.system()} {platform.machine()}, {os.cpu_count()} CPUs",
+        load=round(os.getloadavg()[0], 2),
         versions={
             "Python": platform.python_version(),
             "rocksdict": version("rocksdict"),

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from benchmarks.commits import many_writers, one_writer
+from benchmarks.files import files
+from benchmarks.footprint import footprint
 from benchmarks.reads import point_reads
 from benchmarks.rows import Measure
 from benchmarks.scans import scans
+from benchmarks.trees import trees
+from benchmarks.typed import typed
 
 BENCHMARKS: dict[str, Measure] = {
     "reads": point_reads,
     "scans": scans,
+    "typed": typed,
     "one-writer": one_writer,
     "many-writers": many_writers,
+    "trees": trees,
+    "files": files,
+    "footprint": footprint,
 }

@@ -23,10 +23,10 @@ from benchmarks.contenders.raw_rocksdb import RawRocksDB
 from benchmarks.contenders.sqlite_database import SQLiteDatabase
 from benchmarks.contests import (
     Contestant,
-    Operation,
     contest,
     dealt,
     latencies,
+    repeating,
     tasks_together,
     threads_together,
 )
@@ -75,11 +75,7 @@ class AsyncFastness:
 
 
 def _alone(contender: Contender, keys: Keys, count: int) -> Round:
-    @contextmanager
-    def session() -> Iterator[Operation]:
-        yield contender.commit
-
-    return latencies(session, keys(count))
+    return latencies(repeating(contender.commit), keys(count))
 
 
 @contextmanager

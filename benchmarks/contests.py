@@ -15,14 +15,17 @@ import asyncio
 import gc
 import threading
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from time import perf_counter_ns
+from typing import Any, Generic, NamedTuple, TypeVar
 
-from benchmarks.samples import Round, Series
+from benchmarks.samples import Percentiles, Round, Series
 
-Operation = Callable[[bytes], object]
-Session = Callable[[], AbstractContextManager[Operation]]
+Argument = TypeVar("Argument")
+Operation = Callable[[Argument], object]
+Session = Callable[[], AbstractContextManager[Operation[Argument]]]
 """Gives the operation that a round repeats; what enters and leaves it is timed too."""
 
 
@@ -32,6 +35,22 @@ class Contestant:
 
     name: str
     play: Callable[[], Round]
+
+
+@dataclass(frozen=True, slots=True)
+class Repetition(Generic[Argument]):
+    """A contestant that does in every round one operation after another, on these arguments."""
+
+    name: str
+    session: Session[Argument]
+    arguments: Sequence[Argument]
+
+
+class Timed(NamedTuple):
+    """Rounds timed as a whole, and the percentiles of one whose operations were timed singly."""
+
+    series: Series
+    percentiles: Percentiles | None
 
 
 def contest(contestants: Sequence[Contestant], *, rounds: int) -> dict[str, Series]:
@@ -47,7 +66,30 @@ def contest(contestants: Sequence[Contestant], *, rounds: int) -> dict[str, Seri
     return series
 
 
-def throughput(session: Session, arguments: Sequence[bytes], *, weight: int = 1) -> Round:
+def repeating(operation: Operation[Argument]) -> Session[Argument]:
+    """A session of an operation that needs nothing around it."""
+    return lambda: nullcontext(operation)
+
+
+def repeated(repetitions: Sequence[Repetition[Any]], *, rounds: int) -> dict[str, Timed]:
+    """Throughput in alternating rounds, then one round of single timings each."""
+    plain = contest(
+        [
+            Contestant(one.name, partial(throughput, one.session, one.arguments))
+            for one in repetitions
+        ],
+        rounds=rounds,
+    )
+    single = {
+        one.name: Series(one.name, [latencies(one.session, one.arguments)]).percentiles()
+        for one in repetitions
+    }
+    return {name: Timed(series, single[name]) for name, series in plain.items()}
+
+
+def throughput(
+    session: Session[Argument], arguments: Sequence[Argument], *, weight: int = 1
+) -> Round:
     """A round timed as a whole; each operation counts as `weight`."""
     start = perf_counter_ns()
     with session() as operation:
@@ -56,7 +98,7 @@ def throughput(session: Session, arguments: Sequence[bytes], *, weight: int = 1)
     return Round(len(arguments) * weight, perf_counter_ns() - start, [])
 
 
-def latencies(session: Session, arguments: Sequence[bytes]) -> Round:
+def latencies(session: Session[Argument], arguments: Sequence[Argument]) -> Round:
     """A round whose operations are timed one by one."""
     taken: list[int] = []
     note, clock = taken.append, perf_counter_ns
@@ -69,7 +111,7 @@ def latencies(session: Session, arguments: Sequence[bytes]) -> Round:
     return Round(len(arguments), clock() - start, taken)
 
 
-def threads_together(operation: Operation, shares: Sequence[Sequence[bytes]]) -> Round:
+def threads_together(operation: Operation[bytes], shares: Sequence[Sequence[bytes]]) -> Round:
     """A round of one thread per share, all let go at once."""
     barrier = threading.Barrier(len(shares) + 1)
     taken: list[list[int]] = [[] for _ in shares]

@@ -7,31 +7,37 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from benchmarks import juicefs
 from benchmarks.chart import svg
 from benchmarks.report import Report, markdown
 
 BEGIN = "<!-- written by: python -m benchmarks --publish -->"
+PAGE = "BENCHMARKS.md"
 CHART = "benchmarks.svg"
+FIGURES = "benchmarks.json"
 END = "<!-- end of what is written -->"
 
 
 def publish(report: Report, documents: Path) -> None:
     """Write the report, the chart and the table; `ValueError` where the page has no markers."""
-    page = documents / "BENCHMARKS.md"
+    page = documents / PAGE
     text = replaced(page.read_text(encoding="utf-8"), summary(report))
-    report.write_json(documents / "benchmarks.json")
+    report.write_json(documents / FIGURES)
     (documents / CHART).write_text(svg(report), encoding="utf-8")
     page.write_text(text, encoding="utf-8")
 
 
 def summary(report: Report) -> str:
-    """What the page says of the run: when and where it was, and the table."""
+    """What the page says of the run: when and where it was, the tables, the chart."""
     versions = ", ".join(f"{name} {version}" for name, version in report.versions.items())
-    return (
-        f"Measured {report.started}, {report.effort} run, on {report.machine} ({versions}).\n\n"
-        f"{markdown(report)}\n"
-        f"![How far each target is reached]({CHART})\n"
-    )
+    parts = [
+        f"Measured {report.started}, {report.effort} run, on {report.machine} ({versions}).\n",
+        f"**{report.warning}**\n" if report.warning else "",
+        markdown(report),
+        f"![How far each target is reached]({CHART})\n",
+        juicefs.markdown(report),
+    ]
+    return "\n".join(part for part in parts if part)
 
 
 def replaced(page: str, inside: str) -> str:

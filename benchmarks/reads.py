@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from functools import partial
 
 from benchmarks.contenders.contract import Contender
 from benchmarks.contenders.fastness_database import FastnessDatabase
 from benchmarks.contenders.lmdb_environment import LMDBEnvironment
 from benchmarks.contenders.raw_rocksdb import RawRocksDB
 from benchmarks.contenders.sqlite_database import SQLiteDatabase
-from benchmarks.contests import Contestant, Operation, Session, contest, latencies, throughput
-from benchmarks.rows import Row, Target, at_most, cost_row
-from benchmarks.samples import Percentiles, Series
+from benchmarks.contests import Repetition, Session, Timed, repeated, repeating
+from benchmarks.rows import Row, Target, at_most, timed_row
 from benchmarks.settings import Settings
 from benchmarks.workload import entries, sample
 
@@ -43,51 +41,25 @@ def point_reads(settings: Settings) -> list[Row]:
     keys = sample(settings.reads, settings.entries)
     with contenders(settings, "point-reads") as found:
         together = _compare(settings, {one.name: one.reading for one in found}, keys)
-        alone = _compare(settings, {one.name: _alone(one) for one in found}, keys)
+        alone = _compare(settings, {one.name: repeating(one.read) for one in found}, keys)
     return [
         *_rows("read in one transaction", together, TARGETS),
         *_rows("begin, read, end", alone, {}),
     ]
 
 
-def _alone(contender: Contender) -> Session:
-    @contextmanager
-    def session() -> Iterator[Operation]:
-        yield contender.read
-
-    return session
-
-
-Compared = dict[str, tuple[Series, Percentiles | None]]
-
-
-def _compare(settings: Settings, sessions: dict[str, Session], keys: Sequence[bytes]) -> Compared:
-    """Throughput in alternating rounds, then one round of single timings each."""
-    plain = contest(
-        [
-            Contestant(name, partial(throughput, session, keys))
-            for name, session in sessions.items()
-        ],
+def _compare(
+    settings: Settings, sessions: dict[str, Session[bytes]], keys: Sequence[bytes]
+) -> dict[str, Timed]:
+    return repeated(
+        [Repetition(name, session, keys) for name, session in sessions.items()],
         rounds=settings.rounds,
     )
-    single = {
-        name: Series(name, [latencies(session, keys)]).percentiles()
-        for name, session in sessions.items()
-    }
-    return {name: (plain[name], single[name]) for name in sessions}
 
 
-def _rows(what: str, compared: Compared, targets: dict[str, Target]) -> list[Row]:
-    ours, own_percentiles = compared[FastnessDatabase.name]
+def _rows(what: str, timed: dict[str, Timed], targets: dict[str, Target]) -> list[Row]:
     return [
-        cost_row(
-            what,
-            ours,
-            theirs,
-            target=targets.get(name),
-            percentiles=own_percentiles,
-            peer_percentiles=percentiles,
-        )
-        for name, (theirs, percentiles) in compared.items()
+        timed_row(what, timed[FastnessDatabase.name], theirs, target=targets.get(name))
+        for name, theirs in timed.items()
         if name != FastnessDatabase.name
     ]

@@ -24,6 +24,9 @@ HEADINGS = (
 )
 LEFT = ("what", "peer")
 
+QUIET_LOAD = 1.0
+"""A load average above it means that others used the machine."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
@@ -34,6 +37,8 @@ class Report:
     effort: str
     """"full", "quick" or "tiny"."""
     machine: str
+    load: float
+    """The machine's load average when the run began: processes that ran or wanted to."""
     versions: dict[str, str]
     benchmarks: dict[str, list[Row]]
 
@@ -41,6 +46,16 @@ class Report:
     def missed(self) -> list[Row]:
         """The rows whose target was not reached."""
         return [row for rows in self.benchmarks.values() for row in rows if row.reached is False]
+
+    @property
+    def warning(self) -> str:
+        """Why the figures are not to be trusted; empty when nothing speaks against them."""
+        if self.load <= QUIET_LOAD:
+            return ""
+        return (
+            f"The machine was busy when the run began (load average {self.load:.1f}): figures are "
+            "worse than they would be, and ratios less steady. Repeat it on a quiet machine."
+        )
 
     def write_json(self, path: Path) -> None:
         """Write the report, indented."""

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
+from benchmarks.contests import Timed
 from benchmarks.samples import Percentiles, Series, Spread, cost_ratio, rate_ratio
 from benchmarks.settings import Settings
 
@@ -56,7 +57,6 @@ class Row:
     """Cost to cost, or rate to rate; the figure's own spread is `None` for single shots."""
     target: Target | None = None
     """A bound of the ratio where there is a peer, else of the figure."""
-    note: str = ""
 
     @property
     def judged(self) -> float:
@@ -81,7 +81,6 @@ def cost_row(
     target: Target | None = None,
     percentiles: Percentiles | None = None,
     peer_percentiles: Percentiles | None = None,
-    note: str = "",
 ) -> Row:
     """A row of microseconds per operation."""
     return Row(
@@ -94,13 +93,33 @@ def cost_row(
         peer_percentiles=peer_percentiles or theirs.percentiles(),
         ratio=cost_ratio(ours, theirs),
         target=target,
-        note=note,
     )
 
 
-def rate_row(
-    what: str, ours: Series, theirs: Series, *, target: Target | None = None, note: str = ""
-) -> Row:
+def timed_row(what: str, ours: Timed, theirs: Timed, *, target: Target | None = None) -> Row:
+    """A row of microseconds per operation, whose latencies were taken in rounds of their own."""
+    return cost_row(
+        what,
+        ours.series,
+        theirs.series,
+        target=target,
+        percentiles=ours.percentiles,
+        peer_percentiles=theirs.percentiles,
+    )
+
+
+def ceiling_row(what: str, ours: Series, *, target: Target) -> Row:
+    """A row of microseconds per operation that has no peer: the figure itself is bounded."""
+    return Row(
+        what=what,
+        unit=Unit.MICROSECONDS,
+        figure=ours.cost_us().median,
+        percentiles=ours.percentiles(),
+        target=target,
+    )
+
+
+def rate_row(what: str, ours: Series, theirs: Series, *, target: Target | None = None) -> Row:
     """A row of operations per second."""
     return Row(
         what=what,
@@ -112,7 +131,6 @@ def rate_row(
         peer_percentiles=theirs.percentiles(),
         ratio=rate_ratio(ours, theirs),
         target=target,
-        note=note,
     )
 
 

@@ -28,6 +28,22 @@ class Settings:
     """Entries in the folder that is listed."""
     entities: int = 1_000_000
     """Entities in the database whose memory and opening time are measured."""
+    openings: int = 7
+    """How often it is opened after a clean close, and how often after a kill."""
+    tree: Path = Path("/usr")
+    """The directory tree whose entries are loaded."""
+    tree_entries: int = 100_000
+    """No further folder of it is entered once so many entries were found."""
+    loads: int = 3
+    """Rounds of loading it."""
+    files: int = 50_000
+    """Entries that the files service holds besides those it is asked for."""
+    operations: int = 200
+    """Its durable operations in a round."""
+    lookups: int = 2_000
+    """Its lookups in a round."""
+    listings: int = 20
+    """Its listings in a round."""
 
 
 def quick(directory: Path) -> Settings:
@@ -40,6 +56,13 @@ def quick(directory: Path) -> Settings:
         commits=200,
         commits_together=1_920,
         entities=100_000,
+        openings=3,
+        tree_entries=10_000,
+        loads=2,
+        files=5_000,
+        operations=100,
+        lookups=1_000,
+        listings=10,
     )
 
 
@@ -55,6 +78,13 @@ def tiny(directory: Path) -> Settings:
         commits_together=8,
         listed=20,
         entities=500,
+        openings=1,
+        tree_entries=100,
+        loads=1,
+        files=20,
+        operations=4,
+        lookups=10,
+        listings=2,
     )
 
 

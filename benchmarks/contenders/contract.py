@@ -19,7 +19,7 @@ class Contender(Protocol):
         """Write the entries, and bring the database into the state it would settle in."""
         ...
 
-    def reading(self) -> AbstractContextManager[Operation]:
+    def reading(self) -> AbstractContextManager[Operation[bytes]]:
         """One transaction, or what comes closest; the operation is a point read in it."""
         ...
 

@@ -40,7 +40,7 @@ class FastnessDatabase:
         self.database = fastness.open(self._url)
 
     @contextmanager
-    def reading(self) -> Iterator[Operation]:
+    def reading(self) -> Iterator[Operation[bytes]]:
         """A transaction that records what it reads, as any that may write does."""
         with self.database.transaction() as tx:
             yield tx.get

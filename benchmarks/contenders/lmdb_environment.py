@@ -29,7 +29,7 @@ class LMDBEnvironment:
             cursor.putmulti(entries)
 
     @contextmanager
-    def reading(self) -> Iterator[Operation]:
+    def reading(self) -> Iterator[Operation[bytes]]:
         """A read transaction."""
         with self._environment.begin() as transaction:
             yield transaction.get

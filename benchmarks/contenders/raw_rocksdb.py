@@ -7,13 +7,15 @@ compression, recovery mode.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import cast
 
-from rocksdict import Rdict, ReadOptions, WriteOptions
+from rocksdict import Rdict, ReadOptions, WriteBatch, WriteOptions
 
 from benchmarks.contests import Operation
+from benchmarks.traces import Trace
 from benchmarks.workload import VALUE_BYTES, Entry
 from fastness.limits import Limits
 from fastness.storage.layout import Table
@@ -36,7 +38,7 @@ class RawRocksDB:
         options = table_options(Limits(), create=True)
         return Rdict(str(self._directory), options.families[FAMILIES[Table.NEWEST]])
 
-    def load(self, entries: Sequence[Entry]) -> None:
+    def load(self, entries: Iterable[Entry]) -> None:
         """Write without syncing, then reopen: the log becomes sorted tables."""
         for key, value in entries:
             self._database.put(key, value)
@@ -44,7 +46,7 @@ class RawRocksDB:
         self._database = self._opened()
 
     @contextmanager
-    def reading(self) -> Iterator[Operation]:
+    def reading(self) -> Iterator[Operation[bytes]]:
         """Plain `get`: there is no transaction to read in."""
         yield self._database.get
 
@@ -54,14 +56,41 @@ class RawRocksDB:
 
     def scan(self, begin: bytes, end: bytes) -> int:
         """The library's own iterator of items, bounded above."""
+        return sum(1 for _ in self._items(begin, end))
+
+    def entries(self, begin: bytes, end: bytes) -> list[Entry]:
+        """As `scan`, but they are kept."""
+        return list(self._items(begin, end))
+
+    def _items(self, begin: bytes, end: bytes) -> Iterator[Entry]:
         options = ReadOptions()
         options.set_iterate_upper_bound(end)
-        return sum(1 for _ in self._database.items(from_key=begin, read_opt=options))
+        items = self._database.items(from_key=begin, read_opt=options)
+        return cast("Iterator[Entry]", items)
 
     def commit(self, key: bytes) -> object:
         """A put whose log record is synced before it returns."""
         self._database.put(key, self._value, self._synced)
         return None
+
+    def replay(self, trace: Trace) -> None:
+        """What an operation read, one `get` a key and one scan an interval; then its writes.
+
+        They go into one batch, whose log record is synced before it returns.
+        """
+        get = self._database.get
+        for key in trace.gets:
+            get(key)
+        for begin, end in trace.scans:
+            self.entries(begin, end)
+        if trace.writes:
+            batch = WriteBatch(raw_mode=True)
+            for key, value in trace.writes:
+                if value is None:
+                    batch.delete(key)
+                else:
+                    batch.put(key, value)
+            self._database.write(batch, self._synced)
 
     def close(self) -> None:
         """Release the files."""

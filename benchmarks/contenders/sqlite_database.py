@@ -41,7 +41,7 @@ class SQLiteDatabase:
         self._cursor.execute("analyze")
 
     @contextmanager
-    def reading(self) -> Iterator[Operation]:
+    def reading(self) -> Iterator[Operation[bytes]]:
         """A read transaction of prepared selects by primary key."""
         execute = self._cursor.execute
 

@@ -11,10 +11,22 @@ import pytest
 
 from benchmarks.catalogue import BENCHMARKS
 from benchmarks.contests import Contestant, contest, dealt, threads_together
+from benchmarks.publication import BEGIN, END
 from benchmarks.report import read_json
 from benchmarks.samples import Round
 
 ROOT = Path(__file__).resolve().parents[2]
+
+
+def run(*arguments: str) -> None:
+    """Run the command as a user does; it must end well."""
+    subprocess.run(
+        [sys.executable, "-m", "benchmarks", *arguments],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(["src", "."])},
+        check=True,
+        capture_output=True,
+    )
 
 
 @pytest.mark.process
@@ -22,20 +34,28 @@ ROOT = Path(__file__).resolve().parents[2]
 def test_a_benchmark_runs(name: str, tmp_path: Path) -> None:
     """The command measures, writes its files and leaves no database behind."""
     databases = tmp_path / "databases"
-    told = ["--tiny", "--only", name, "--directory", str(databases), "--output", str(tmp_path)]
-    subprocess.run(
-        [sys.executable, "-m", "benchmarks", *told],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(["src", "."])},
-        check=True,
-        capture_output=True,
-    )
+    told = ["--directory", str(databases), "--output", str(tmp_path)]
+    run("--tiny", "--only", name, *told)
     report = read_json(tmp_path / "results.json")
     assert list(report.benchmarks) == [name]
     assert report.benchmarks[name]
     assert all(row.figure > 0 for row in report.benchmarks[name])
     assert (tmp_path / "results.svg").read_text().startswith("<svg")
     assert not list(databases.iterdir())
+
+
+@pytest.mark.process
+def test_a_run_is_published_and_shown_again(tmp_path: Path) -> None:
+    """One command measures and publishes; another publishes the same results without measuring."""
+    (tmp_path / "BENCHMARKS.md").write_text(f"# Before\n\n{BEGIN}\n{END}\n")
+    published = ["--publish", "--documents", str(tmp_path)]
+    run("--tiny", "--only", "typed", "--output", str(tmp_path / "out"), *published)
+    page, chart = (tmp_path / name for name in ("BENCHMARKS.md", "benchmarks.svg"))
+    once = page.read_text(), chart.read_text()
+    assert "typed fetch" in once[0]
+    chart.unlink()
+    run("--from", str(tmp_path / "out" / "results.json"), *published)
+    assert (page.read_text(), chart.read_text()) == once
 
 
 def test_rounds_alternate_and_rotate() -> None:

@@ -8,8 +8,9 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+from benchmarks import juicefs
 from benchmarks.chart import headroom, svg
-from benchmarks.publication import BEGIN, END, publish, replaced
+from benchmarks.publication import BEGIN, END, publish, replaced, summary
 from benchmarks.report import Report, cells, markdown, read_json
 from benchmarks.rows import Row, Unit, at_least, at_most, cost_row, rate_row
 from benchmarks.samples import Round, Series
@@ -24,6 +25,7 @@ def report_of(*rows: Row) -> Report:
         started="2024-01-31T00:00:00+00:00",
         effort="tiny",
         machine="any",
+        load=0.5,
         versions={"Python": "3"},
         benchmarks={"any": list(rows)},
     )
@@ -101,6 +103,29 @@ def test_publishing_keeps_the_prose(tmp_path: Path) -> None:
     assert "old" not in once
     assert markdown(report) in once
     assert (tmp_path / "benchmarks.svg").exists()
+
+
+def test_a_busy_machine_is_told_of(tmp_path: Path) -> None:
+    """Figures taken while others used the machine are published with a warning, others not."""
+    quiet = report_of(cost_row("read", OURS, THEIRS))
+    busy = replace(quiet, load=1.01)
+    assert not quiet.warning
+    assert "1.0" in busy.warning
+    for report in (quiet, busy):
+        page = tmp_path / "BENCHMARKS.md"
+        page.write_text(f"{BEGIN}\n{END}\n")
+        publish(report, tmp_path)
+        assert ("busy" in page.read_text()) is (report is busy)
+
+
+def test_the_published_engines_stand_beside_what_was_measured() -> None:
+    """Only operations measured here are shown, each with a figure of every engine."""
+    row = cost_row(juicefs.named(juicefs.LOOKUP), OURS, THEIRS)
+    report = replace(report_of(), benchmarks={juicefs.BENCHMARK: [row]})
+    assert juicefs.lines(report) == [("lookup", "3", "173", "608", "1,067", "1,054", "557")]
+    assert "| lookup | 3 | 173 |" in summary(report)
+    assert not juicefs.markdown(report_of(row))
+    assert all(len(one) == len(juicefs.ENGINES) for one in juicefs.PUBLISHED_US.values())
 
 
 @pytest.mark.parametrize("page", ["", BEGIN, END, f"{END}{BEGIN}"])
