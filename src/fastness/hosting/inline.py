@@ -191,7 +191,7 @@ class InlineHost(SnapshotReads):
                 ceiling = oracle.ceiling_wanted(count)
                 oracle.raise_ceiling(ceiling)
             first = present(first or oracle.issue(count), "the ceiling was just raised")
-            found = {key: self.newest(key) for key in owned.atomic_keys()}
+            found = {key: self._newest_cell(key) for key in owned.atomic_keys()}
             batch = owned.close(first, found)
             if batch is None and ceiling:
                 self._record_ceiling(oracle, ceiling)
@@ -199,6 +199,14 @@ class InlineHost(SnapshotReads):
                 batch.marks[CEILING_MARK] = ceiling.to_bytes(8, "big")
             self.applying = first + count - 1
             self._batch = batch
+
+    def _newest_cell(self, key: bytes) -> bytes | None:
+        try:
+            return self.newest(key)
+        except FastnessError:
+            raise
+        except Exception as error:
+            raise self.failure(error) from error
 
     def _write_batch(self) -> None:
         batch = self._batch
@@ -361,7 +369,7 @@ class InlineHost(SnapshotReads):
         )
         self._mutex, self._store_lock = Lock(), Lock()
         self._idle = Condition(self._mutex)
-        self.newest = self._refuse_read
+        self._refuse_reads()
         self._committer_thread = None
 
     def close(self) -> None:
@@ -373,7 +381,7 @@ class InlineHost(SnapshotReads):
                 return
             clean = self._failure is None
             self._failure = DatabaseClosed("the database was closed: open it again")
-            self.newest = self._refuse_read
+            self._refuse_reads()
         if self._committer_thread is not None:
             self._committer.put(None)
             self._committer_thread.join()

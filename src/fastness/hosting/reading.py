@@ -119,6 +119,12 @@ class SnapshotReads:
             self.store.record({CEILING_MARK: ceiling.to_bytes(8, "big")})
         oracle.raise_ceiling(ceiling)
 
+    def failure(self, error: Exception) -> FastnessError:
+        """What an exception that `newest` let through means to the caller."""
+        if isinstance(self._failure, DatabaseClosed):
+            return DatabaseClosed(str(self._failure))
+        return self.store.failure(error)
+
     def cell_at(self, key: bytes, at: Timestamp) -> bytes | None:
         """The cell a reader at `at` is to see; `SnapshotTooOld` below the horizon.
 
@@ -160,6 +166,11 @@ class SnapshotReads:
     def _refuse_if_closed(self) -> None:
         if self._failure is not None:
             raise type(self._failure)(str(self._failure)) from self._failure
+
+    def _refuse_reads(self) -> None:
+        """Let no reader begin: `visible` is put below every clock, so that each asks first."""
+        self.visible = 0
+        self.newest = self._refuse_read
 
     def _refuse_read(self, _key: bytes) -> bytes | None:
         self._refuse_if_closed()

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from fastness.encoding.intervals import KeyInterval
 from fastness.encoding.timestamps import Timestamp
+from fastness.errors import FastnessError
 from fastness.limits import Limits
 from fastness.ranges import Commit
 from fastness.storage.contract import Item
@@ -22,6 +23,10 @@ class Engine(Protocol):
     """The newest cell of a key. At or below the read timestamp it is the one to see."""
     applying: Timestamp
     """Raised before a batch is applied: above it nothing has ever been written."""
+
+    def failure(self, error: Exception) -> FastnessError:
+        """What an exception that `newest` let through means to the caller."""
+        ...
 
     def read_timestamp(self) -> Timestamp:
         """A snapshot that holds everything acknowledged so far, and nothing undurable."""

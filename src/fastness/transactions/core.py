@@ -17,6 +17,7 @@ from fastness.encoding.counters import encode as encode_counter
 from fastness.encoding.intervals import SYSTEM_END, USER_END, KeyInterval, successor
 from fastness.encoding.timestamps import Timestamp
 from fastness.errors import (
+    FastnessError,
     InvalidInterval,
     InvalidKey,
     InvalidOption,
@@ -201,7 +202,12 @@ class TransactionCore:
     def _read_stored(self, key: bytes, snapshot: bool) -> bytes | None:
         if self._records and not snapshot:
             self._read_keys.add(key)
-        cell = self._newest(key)
+        try:
+            cell = self._newest(key)
+        except FastnessError:
+            raise
+        except Exception as error:
+            raise self._engine.failure(error) from error
         if cell is not None and cell < self._bound:
             return cell[8:]
         return self._read_slow(key, cell)

@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Self
 
 from fastness.encoding.intervals import USER_END
+from fastness.errors import FastnessError
 from fastness.transactions.core import TransactionCore, TransactionState
 from fastness.transactions.page import Page
 
@@ -30,7 +31,12 @@ class KeyValueTransaction(TransactionCore):
             return self._read(key, snapshot)
         if self._records and not snapshot:
             self._read_keys.add(key)
-        cell = self._newest(key)
+        try:
+            cell = self._newest(key)
+        except FastnessError:
+            raise
+        except Exception as error:
+            raise self._engine.failure(error) from error
         if cell is not None and cell < self._bound:
             return cell[8:]
         if cell is None:
@@ -78,7 +84,12 @@ class KeyValueTransaction(TransactionCore):
             return self._read(key, snapshot)
         if self._records and not snapshot:
             self._read_keys.add(key)
-        cell = self._newest(key)
+        try:
+            cell = self._newest(key)
+        except FastnessError:
+            raise
+        except Exception as error:
+            raise self._engine.failure(error) from error
         if cell is not None and cell < self._bound:
             return cell[8:]
         return self._read_slow(key, cell)
