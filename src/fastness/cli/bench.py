@@ -53,7 +53,7 @@ def bench(
     directory: Annotated[
         Path | None,
         typer.Argument(
-            metavar="[DIRECTORY]",
+            metavar="DIRECTORY",
             help="Where to put the database; by default the system's temporary directory.",
             show_default=False,
         ),

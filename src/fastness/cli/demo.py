@@ -24,7 +24,7 @@ EXAMPLE = Path("examples/files/demo")
 
 def demo(
     path: Annotated[
-        Path, typer.Argument(metavar="[PATH]", help="The directory tree to load.")
+        Path, typer.Argument(metavar="PATH", help="The directory tree to load.")
     ] = Path("/usr"),
     *,
     directory: Annotated[

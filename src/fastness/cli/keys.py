@@ -106,7 +106,7 @@ def delete(
     database: DatabaseArgument,
     keys: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[KEY]...", help="Keys to remove together.", show_default=False),
+        typer.Argument(metavar="KEY", help="Keys to remove together.", show_default=False),
     ] = None,
     *,
     prefix: Annotated[

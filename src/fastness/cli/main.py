@@ -16,7 +16,7 @@ def main() -> None:
     # A text that is no UTF-8 (a file name in a key) is printed as it came.
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="surrogateescape")  # type: ignore[union-attr]  # text streams
-    app()
+    app(prog_name="fastness")
 
 
 def _terminate(_signal: int, _frame: FrameType | None) -> None:
