@@ -264,8 +264,8 @@ def test_touches_sees_what_is_being_written_and_what_was_forgotten() -> None:
     owned.applied()
     assert owned.touches(interval, 10)
     assert not owned.touches(interval, 20)
-    for first in (30, 40, 50):
-        owned.submit(request(writes={C: b"1"}))
+    for first, key in ((30, C), (40, b"d"), (50, b"e")):
+        owned.submit(request(writes={key: b"1"}))
         committed(owned, first)
     assert owned.touches(elsewhere, 10), "forgotten: it can only say maybe"
     assert not owned.touches(interval, 50)

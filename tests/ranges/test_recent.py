@@ -42,9 +42,9 @@ def test_a_read_at_the_batch_is_true_and_below_it_is_not() -> None:
 
 
 def test_the_newest_write_of_a_key_counts() -> None:
-    """A key written again is remembered by its last writer, also once the first is forgotten."""
+    """A key written again is remembered by its last writer, and takes the room of one."""
     recent = remembered((20, batch_of(A)), (30, batch_of(A)), (40, batch_of(B)), keys_max=2)
-    assert recent.low_water == 20
+    assert recent.low_water == 10
     assert recent.overwritten({A}, [], 25) == (A, 30)
     assert recent.overwritten({A}, [], 30) is None
 
