@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 import sys
 from types import FrameType
@@ -13,6 +14,8 @@ from fastness.cli.app import app
 def main() -> None:
     """Run the command line of this process, and end it with the command's exit code."""
     signal.signal(signal.SIGTERM, _terminate)
+    # What the engine logs of a failure reaches the user as the command's one line of error.
+    logging.getLogger("fastness").addHandler(logging.NullHandler())
     # A text that is no UTF-8 (a file name in a key) is printed as it came.
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="surrogateescape")  # type: ignore[union-attr]  # text streams
