@@ -27,6 +27,8 @@ from fastness.encoding.timestamps import Timestamp, from_milliseconds
 from fastness.errors import (
     DatabaseClosed,
     FastnessError,
+    InvalidKey,
+    InvalidTimestamp,
     StoreUnavailable,
 )
 from fastness.hosting.forking import own
@@ -275,6 +277,7 @@ class InlineHost(SnapshotReads):
             self._idle.notify_all()
         _log.error("the store failed, the database is closed: %s", error)
         wake_all(commit.waiter for commit in failed)
+        self.watches.end(error)
 
     # ----------------------------------------------------- turns and upkeep
 
@@ -340,16 +343,30 @@ class InlineHost(SnapshotReads):
         It is registered first and compared after, so a change in between is not missed.
         """
         self._refuse_if_closed()
+        if type(key) is not bytes:
+            raise InvalidKey(f"key {key!r} is {type(key).__name__}, not bytes: pack it first")
+        if seen is not None and (type(seen) is not int or seen < 0):
+            raise InvalidTimestamp(f"seen={seen!r} is no timestamp: give a read timestamp")
         since = self.read_timestamp() if seen is None else seen
         watch = self.watches.add(key)
-        with self._mutex:
-            changed = self.visible > since and self._range.touches(
-                KeyInterval(key, successor(key)), since
-            )
-        if changed and self.store.get(key, self.visible) != self.cell_at(key, since):
+        try:
+            changed = self._changed_since(key, since)
+        except FastnessError:
+            self.watches.remove(watch)
+            raise
+        if changed:
             self.watches.remove(watch)
             watch.fire()
         return watch
+
+    def _changed_since(self, key: bytes, since: Timestamp) -> bool:
+        with self._mutex:
+            self._refuse_if_closed()
+            if self.visible <= since or not self._range.touches(
+                KeyInterval(key, successor(key)), since
+            ):
+                return False
+        return self.store.get(key, self.visible) != self.cell_at(key, since)
 
     @property
     def clock_jumps(self) -> int:
@@ -375,13 +392,16 @@ class InlineHost(SnapshotReads):
     def close(self) -> None:
         """Finish the commits under way, record the last timestamp, close the store."""
         with self._mutex:
-            while self._leading and self._failure is None:
+            while self._leading and not isinstance(self._failure, DatabaseClosed):
                 self._idle.wait()
             if isinstance(self._failure, DatabaseClosed):
                 return
             clean = self._failure is None
-            self._failure = DatabaseClosed("the database was closed: open it again")
+            self._failure = closed = DatabaseClosed("the database was closed: open it again")
             self._refuse_reads()
+            held_back = self._range.fail_all(closed)
+        wake_all(commit.waiter for commit in held_back)
+        self.watches.end(closed)
         if self._committer_thread is not None:
             self._committer.put(None)
             self._committer_thread.join()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from threading import Lock
 
 from fastness.ranges import Waiter
@@ -72,7 +73,8 @@ def call_loop(loop: asyncio.AbstractEventLoop, waiters: list[TaskWaiter]) -> Non
         for waiter in waiters:
             waiter.resolve()
 
-    if not loop.is_closed():
+    # Asking first whether it is closed would leave it time to close before the call.
+    with suppress(RuntimeError):
         loop.call_soon_threadsafe(resolve_all)
 
 

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from threading import Event, Lock
 
-from fastness.errors import Overloaded
+from fastness.errors import FastnessError, Overloaded
 from fastness.limits import Limits
 from fastness.storage.contract import Batch
 
@@ -20,7 +21,7 @@ from fastness.storage.contract import Batch
 class Watch:
     """A one-time notice about one key. Wait for it from a thread or from a task."""
 
-    __slots__ = ("_cancel", "_event", "_listeners", "_lock", "key")
+    __slots__ = ("_cancel", "_error", "_event", "_listeners", "_lock", "key")
 
     def __init__(self, key: bytes, cancel: Callable[[Watch], None]) -> None:
         self.key = key
@@ -28,43 +29,61 @@ class Watch:
         self._lock = Lock()
         self._listeners: list[Callable[[], None]] = []
         self._cancel = cancel
+        self._error: FastnessError | None = None
 
     @property
     def fired(self) -> bool:
         """Whether the key was written since the version seen."""
-        return self._event.is_set()
+        return self._event.is_set() and self._error is None
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Block until the watch fires; `False` when `timeout` seconds passed first."""
-        return self._event.wait(timeout)
+        """Block until the watch fires; `False` when `timeout` seconds passed first.
+
+        Raises what ended the database, when that comes first.
+        """
+        told = self._event.wait(timeout)
+        self._refuse_if_ended()
+        return told
 
     async def wait_async(self) -> None:
-        """Wait in a task until the watch fires; use `asyncio.timeout` to bound it."""
+        """Wait in a task until the watch fires; use `asyncio.timeout` to bound it.
+
+        Raises what ended the database, when that comes first.
+        """
         loop = asyncio.get_running_loop()
         arrived = asyncio.Event()
 
         def tell() -> None:
-            if not loop.is_closed():
+            # A loop closed meanwhile has nobody waiting.
+            with suppress(RuntimeError):
                 loop.call_soon_threadsafe(arrived.set)
 
         with self._lock:
             if self._event.is_set():
-                return
-            self._listeners.append(tell)
+                arrived.set()
+            else:
+                self._listeners.append(tell)
         try:
             await arrived.wait()
         finally:
             with self._lock:
                 if tell in self._listeners:
                     self._listeners.remove(tell)
+        self._refuse_if_ended()
+
+    def _refuse_if_ended(self) -> None:
+        if self._error is not None:
+            raise type(self._error)(str(self._error))
 
     def cancel(self) -> None:
         """Forget the watch; it will not fire any more."""
         self._cancel(self)
 
-    def fire(self) -> None:
-        """Tell whoever waits. Called by the host after durability."""
+    def fire(self, error: FastnessError | None = None) -> None:
+        """Tell whoever waits: after durability, or that the database has ended by `error`."""
         with self._lock:
+            if not self._event.is_set():
+                self._error = error
             self._event.set()
             listeners, self._listeners = self._listeners, []
         for listener in listeners:
@@ -112,16 +131,23 @@ class WatchTable:
 
     def fire(self, batch: Batch) -> None:
         """Fire every watch on a key that this durable batch wrote."""
+        watched = self._by_key
         with self._lock:
-            hit = [key for key in self._by_key if _writes(batch, key)]
-            fired = [watch for key in hit for watch in self._by_key.pop(key)]
+            hit: set[bytes] = set()
+            for commit in batch.commits:
+                hit.update(watched.keys() & commit.writes.keys())
+                for interval in commit.erased:
+                    hit.update(key for key in watched if interval.contains(key))
+            fired = [watch for key in hit for watch in watched.pop(key)]
             self._count -= len(fired)
         for watch in fired:
             watch.fire()
 
-
-def _writes(batch: Batch, key: bytes) -> bool:
-    return any(
-        key in commit.writes or any(interval.contains(key) for interval in commit.erased)
-        for commit in batch.commits
-    )
+    def end(self, error: FastnessError) -> None:
+        """Tell everybody that nothing will change any more."""
+        with self._lock:
+            ended = [watch for watches in self._by_key.values() for watch in watches]
+            self._by_key.clear()
+            self._count = 0
+        for watch in ended:
+            watch.fire(error)
