@@ -1,11 +1,12 @@
 """The `fastness` command.
 
-`main` is what the console script calls. Modules: `app` (the commands), `keys`, `inspection`,
-`copies`, `bench` and `shell` (what they do), `notation` (keys and values as text), `output`
-and `exits` (how answers and errors are told), `opening`, `progress`, `figures`, `arguments`.
+`main`, of `entry`, is what the console script calls. Modules: `app` (the commands), `keys`,
+`inspection`, `copies`, `bench`, `demo` and `shell` (what they do), `notation` (keys and values as
+text), `output` and `exits` (how answers and errors are told), `opening`, `progress`, `figures`
+and `arguments`.
 """
 
 from fastness.cli.app import app
-from fastness.cli.main import main
+from fastness.cli.entry import main
 
 __all__ = ["app", "main"]

@@ -1,6 +1,6 @@
 """`python -m fastness.cli`: the command, where no script is installed."""
 
-from fastness.cli.main import main
+from fastness.cli.entry import main
 
 if __name__ == "__main__":
     main()

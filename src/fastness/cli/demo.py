@@ -60,7 +60,7 @@ def demo(
             console=Console(stderr=json),
         )
         if json:
-            output.document({"passed": code == 0, "database": f"file:{directory}"})
+            output.document({"passed": code == 0, "directory": str(directory)})
     raise typer.Exit(code)
 
 

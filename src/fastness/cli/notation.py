@@ -130,12 +130,23 @@ def shown(data: bytes) -> str:
     if text is not None:
         return text
     try:
-        text = shown_tuple(unpack(data))
-        if parsed(text) == data:
+        elements = unpack(data)
+        text = shown_tuple(elements)
+        # Unpacking is strict and the notation exact, but for what a NaN carries.
+        if not _holds_nan(elements) or parsed(text) == data:
             return text
     except FastnessError:
-        pass  # No tuple, or one the notation cannot hold exactly, such as a NaN's payload.
+        pass  # Bytes that are no tuple.
     return f"hex:{data.hex()}"
+
+
+def _holds_nan(elements: tuple[TupleElement, ...]) -> bool:
+    return any(
+        _holds_nan(element)
+        if isinstance(element, tuple)
+        else isinstance(element, float | SingleFloat) and math.isnan(float(element))
+        for element in elements
+    )
 
 
 def shown_value(data: bytes) -> str:

@@ -26,6 +26,7 @@ from fastness.cli.shell.records import (
 from fastness.encoding.intervals import USER_END, prefix_end
 from fastness.errors import InvalidOption, RecordNotFound
 from fastness.model.plans import KindPlan
+from fastness.model.stored import State, StoredIndex, StoredTotal
 
 LINES_MAX = 100
 """What scan, list and query show unless told otherwise."""
@@ -130,7 +131,26 @@ def _describe(tx: Transaction, call: Call) -> list[Answer]:
     summary = _described(plan)
     lines = [summary.text]
     lines += [f"  {field.name}: {field.shape}" for field in plan.stored.fields]
+    lines += [f"  index {_index_text(index)}" for index in plan.stored.indexes]
+    lines += [f"  total {_total_text(total)}" for total in plan.stored.totals]
     return [Answer("\n".join(lines), summary.document)]
+
+
+def _index_text(index: StoredIndex) -> str:
+    columns = [
+        f"desc {column.name}" if column.descending else column.name for column in index.columns
+    ]
+    marks = [word for word in ("unique", "clustered") if getattr(index, word)]
+    if index.conditions:
+        marks.append("partial")
+    if index.state is not State.READABLE:
+        marks.append("being built")
+    return " ".join([index.name, f"({', '.join(columns)})", ", ".join(marks)]).rstrip()
+
+
+def _total_text(total: StoredTotal) -> str:
+    what = "count" if total.summed is None else f"sum of {total.summed}"
+    return f"{total.name}: {what} by ({', '.join(column.name for column in total.group)})"
 
 
 def _shown_record(record: Any) -> Answer:  # noqa: ANN401 - a record of any kind
@@ -224,7 +244,7 @@ READS = (
     Statement("get", "KEY", "the value of a key", _get, 1, 1),
     Statement("scan", "[PREFIX]", "keys and values in order", _scan, 0, 1),
     Statement("kinds", "", "the kinds of records", _kinds, 0, 0),
-    Statement("describe", "KIND", "the fields of a kind", _describe, 1, 1),
+    Statement("describe", "KIND", "the fields and indexes of a kind", _describe, 1, 1),
     Statement("fetch", "KIND KEY...", "one record", _fetch, 2, None),
     Statement("list", "KIND", "records as they are stored", _list, 1, 1),
     Statement("query", "KIND.INDEX [VALUE...]", "records by index", _query, 1, None),
