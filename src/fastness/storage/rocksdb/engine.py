@@ -7,11 +7,14 @@ Habits of `rocksdict` that shape this module, each held down by a test:
 * its snapshots do not bind their iterators: each iterator is its own sight of its table, taken
   when it is made;
 * `set_iterate_lower_bound` sets the upper bound, so only that one is used;
-* `items`, `keys` and `values` end alike at the end and at damage.
+* `items`, `keys` and `values` end alike at the end and at damage;
+* RocksDB's background threads belong to the process and are not inherited by a forked child,
+  where whatever waits for them would wait for ever.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import suppress
 from itertools import islice
@@ -29,6 +32,7 @@ from rocksdict import (
 )
 
 from fastness.encoding.intervals import KeyInterval
+from fastness.errors import DatabaseClosed
 from fastness.storage.contract import Item
 from fastness.storage.layout import Table, history_interval
 from fastness.storage.planning import PlannedRows
@@ -37,10 +41,38 @@ from fastness.storage.rocksdb.options import FAMILIES, TableOptions
 from fastness.storage.rocksdb.translation import translated
 
 
+class _Process:
+    """Whether RocksDB's threads run in this process, or did in the one it was forked from."""
+
+    def __init__(self) -> None:
+        self.started = False
+        self.inherited = False
+
+    def forked(self) -> None:
+        """In a child: what was started in the parent is not there."""
+        self.inherited = self.started
+
+    def start(self) -> None:
+        """Note that RocksDB is used; raise in a child whose parent had used it."""
+        if self.inherited:
+            raise DatabaseClosed(
+                "this process was forked from one that had a database open, whose background "
+                "threads it did not inherit: start it afresh (subprocess, or multiprocessing "
+                "with the spawn method), or fork before the first database is opened"
+            )
+        self.started = True
+
+
+_process = _Process()
+os.register_at_fork(after_in_child=_process.forked)
+
+
 class Tables:
     """The open column families of one database."""
 
     def __init__(self, path: Path, options: TableOptions, access: AccessType | None = None) -> None:
+        """Open them. Raises what rocksdict raises, and `DatabaseClosed` in a forked child."""
+        _process.start()
         self.root = Rdict(
             str(path), options.database, options.families, access or AccessType.read_write()
         )

@@ -85,7 +85,7 @@ def _write_owner(handle: int) -> None:
         pid=os.getpid(),
         host=socket.gethostname(),
         since=time.strftime("%Y-%m-%d %H:%M:%S %z"),
-        command=" ".join(sys.orig_argv)[:COMMAND_CHARACTERS_MAX],
+        command=" ".join(" ".join(sys.orig_argv).split())[:COMMAND_CHARACTERS_MAX],
     )
     os.ftruncate(handle, 0)
     try:
