@@ -1,7 +1,8 @@
 """Background upkeep, in small steps: pruning, expiry, building indexes.
 
-One daemon thread per database. It sleeps `IDLE_S` while there is nothing to do and
-`limits.prune_pause_ms` between steps, so that it never stalls anybody.
+One daemon thread per database. It sleeps `IDLE_S` while there is nothing to do, and between
+steps for as long as the last one took, `limits.prune_pause_ms` at most: it never stalls anybody,
+and uses half a core at most.
 """
 
 from __future__ import annotations
@@ -10,7 +11,13 @@ import logging
 from threading import Event, Thread
 
 from fastness.client.attempts import Place, run_attempts
-from fastness.errors import FastnessError, Retryable
+from fastness.errors import (
+    DatabaseClosed,
+    DeadlineExceeded,
+    FastnessError,
+    Retryable,
+    StoreError,
+)
 from fastness.hosting import InlineHost
 from fastness.model.operations import build_step
 from fastness.storage import cells
@@ -56,17 +63,22 @@ class Upkeep:
         pause_s = IDLE_S
         while True:
             self._awake.wait(pause_s)
+            self._awake.clear()
             if self._stopping:
                 return
-            self._awake.clear()
+            began_ns = self._engine.clock.boot_ns()
             try:
                 more = self.step()
-            except Retryable:
+            except (Retryable, DeadlineExceeded):
                 more = True
-            except FastnessError as error:
-                _log.error("background upkeep stopped: %s", error)
+            except (StoreError, DatabaseClosed) as error:
+                _log.error("background upkeep ended with its store: %s", error)
                 return
-            pause_s = self._engine.limits.prune_pause_ms / 1_000 if more else IDLE_S
+            except FastnessError as error:
+                _log.error("a step of background upkeep failed, others go on: %s", error)
+                more = False
+            took_s = (self._engine.clock.boot_ns() - began_ns) / 1e9
+            pause_s = min(took_s, self._engine.limits.prune_pause_ms / 1_000) if more else IDLE_S
 
     def step(self) -> bool:
         """Build, expire and prune a little; whether there may be more."""

@@ -29,8 +29,8 @@ from uuid import UUID
 
 from msgspec import inspect
 
-from fastness.encoding._packing import ENCODERS, Encoder
 from fastness.encoding.elements import Versionstamp
+from fastness.encoding.tuples import ENCODERS, Encoder
 from fastness.errors import InvalidKey, InvalidValue, SchemaError
 
 NULL = b"\x00"
