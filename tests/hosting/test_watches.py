@@ -9,7 +9,7 @@ from contextvars import Context
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TypeVarTuple
 
 import pytest
 
@@ -22,6 +22,8 @@ from fastness.storage import MemoryStore
 from tests.hosting.gates import Gate
 from tests.hosting.workers import PATIENCE_SECONDS, Worker
 from tests.transactions.databases import ENGINES, driven, driven_database, store_with_faults
+
+Arguments = TypeVarTuple("Arguments")
 
 
 def changes(tx: Transaction) -> None:
@@ -138,8 +140,8 @@ class LeavingLoop(asyncio.SelectorEventLoop):
 
     def call_soon_threadsafe(
         self,
-        callback: Callable[..., object],
-        *args: Any,  # noqa: ANN401 - as asyncio has it
+        callback: Callable[[*Arguments], object],
+        *args: *Arguments,
         context: Context | None = None,
     ) -> asyncio.Handle:
         """Refuse as a closed loop does."""
