@@ -6,12 +6,13 @@ LMDB or SQLite in the same run, in alternating rounds, and judged by the median 
 
     __main__      the command line
     settings      how much work a run does
-    workload      keys and values
+    workload      keys and values;  nodes, accounts: the typed records
     contenders/   Fastness and its peers behind one contract
     contests      alternating rounds, in one thread, in many, in tasks
     samples       rounds, percentiles, ratios
     rows          what a benchmark answers: figures, ratio, target, reached or not
-    reads, scans, commits, footprint, ...    the benchmarks themselves
+    traces        what an operation reads and writes, for a peer to do the same
+    reads, scans, typed, commits, trees, files, footprint    the benchmarks themselves
     catalogue     their names
-    report, chart, publication    table, JSON, SVG, docs/BENCHMARKS.md
+    report, juicefs, chart, publication    tables, JSON, SVG, docs/BENCHMARKS.md
 """

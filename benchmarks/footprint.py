@@ -55,7 +55,6 @@ def _memory(url: str, settings: Settings) -> list[Row]:
     check(told[-1].accounts == accounts, "the process that loads has loaded everything")
     stages = {one.stage: one for one in told}
     loading = [one for one in told if one.stage in ("loading", "loaded")]
-    elapsed_s = sum(one.elapsed_s for one in loading)
     what = f"{accounts:,} entities"
     bound = at_most(MEMORY_MB)
     figures = [
@@ -69,8 +68,21 @@ def _memory(url: str, settings: Settings) -> list[Row]:
         Row(what=name, unit=Unit.MEGABYTES, figure=bytes_ / BYTES_PER_MB, target=target)
         for name, bytes_, target in figures
     ]
-    loaded_per_s = accounts / elapsed_s
-    return [*rows, Row(what=f"loading {what}", unit=Unit.PER_SECOND, figure=loaded_per_s)]
+    return [*rows, *_pace(what, loading, stages["read"], accounts // READS_SHARE)]
+
+
+def _pace(what: str, loading: list[Memory], read: Memory, reads: int) -> list[Row]:
+    """Whether much data is as fast as little: the first and last part loaded, then reads."""
+    whole = loading[-1].accounts / sum(one.elapsed_s for one in loading)
+    first = loading[0].accounts / loading[0].elapsed_s
+    before = loading[-2].accounts if len(loading) > 1 else 0
+    last = (loading[-1].accounts - before) / loading[-1].elapsed_s
+    rates = [("", whole), (": the first eighth", first), (": the last eighth", last)]
+    rows = [
+        Row(what=f"loading {what}{part}", unit=Unit.PER_SECOND, figure=rate) for part, rate in rates
+    ]
+    cost_us = read.elapsed_s / reads * 1e6
+    return [*rows, Row(what=f"typed fetch among {what}", unit=Unit.MICROSECONDS, figure=cost_us)]
 
 
 def _openings(url: str, settings: Settings) -> list[Row]:

@@ -36,7 +36,15 @@ class RawRocksDB:
 
     def _opened(self) -> Rdict:
         options = table_options(Limits(), create=True)
-        return Rdict(str(self._directory), options.families[FAMILIES[Table.NEWEST]])
+        # Named as a family: options given for the database alone are replaced, when it is
+        # reopened, by those it stored, which have neither the block cache nor the filter.
+        families = {"default": options.families[FAMILIES[Table.NEWEST]]}
+        return Rdict(str(self._directory), options.database, families)
+
+    @property
+    def block_cache_bytes(self) -> int:
+        """How much of its tables it may keep in memory."""
+        return self._database.property_int_value("rocksdb.block-cache-capacity") or 0
 
     def load(self, entries: Iterable[Entry]) -> None:
         """Write without syncing, then reopen: the log becomes sorted tables."""

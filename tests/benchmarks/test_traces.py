@@ -12,6 +12,7 @@ from benchmarks.contenders.raw_rocksdb import RawRocksDB
 from benchmarks.nodes import SPACE, Node, everything, load_nodes, nodes
 from benchmarks.traces import Trace, recorded
 from fastness.invariants import InvariantViolation
+from fastness.limits import Limits
 
 NONE: frozenset[bytes] = frozenset()
 
@@ -76,5 +77,15 @@ def test_the_peer_does_what_was_recorded(tmp_path: Path) -> None:
         raw.load([(b"a", b"1"), (b"b", b"2")])
         raw.replay(Trace([b"a"], [], [(b"b", None), (b"c", b"3")]))
         assert raw.entries(b"", b"z") == [(b"a", b"1"), (b"c", b"3")]
+    finally:
+        raw.close()
+
+
+def test_the_peer_is_opened_as_fastness_is(tmp_path: Path) -> None:
+    """Reopened after loading, it keeps as much of its tables in memory as Fastness does."""
+    raw = RawRocksDB(tmp_path)
+    try:
+        raw.load([(b"a", b"1")])
+        assert raw.block_cache_bytes == Limits().block_cache_bytes
     finally:
         raw.close()
