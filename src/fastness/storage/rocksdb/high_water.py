@@ -14,6 +14,7 @@ written in turns, so a torn note leaves the one before it.
 
 from __future__ import annotations
 
+import mmap
 import os
 import zlib
 from dataclasses import dataclass
@@ -28,6 +29,8 @@ _note = Struct(">8sQQQ")
 _checksum = Struct(">I")
 _MAGIC = b"highwtr1"
 SLOT_BYTES = 64
+LOOK_EVERY = 64
+"""Notes after which the manifest is looked at again."""
 _PADDING = bytes(SLOT_BYTES - _note.size - _checksum.size)
 
 
@@ -122,9 +125,11 @@ class HighWaterFile:
     def __init__(self, path: Path, tables: Path) -> None:
         self._tables = tables
         self._handle = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-        self._slot = 0
+        self._slots = mmap.mmap(self._handle, 2 * SLOT_BYTES)
+        self._notes = 0
         self._sequence = 0
         self._manifest_number, self._manifest = self._open_manifest()
+        self._manifest_bytes = os.fstat(self._manifest).st_size
 
     @staticmethod
     def create(path: Path, mark: HighWater) -> None:
@@ -133,16 +138,26 @@ class HighWaterFile:
         write_durably(path, slot * 2)
 
     def note(self, sequence: int) -> None:
-        """Note that everything up to `sequence` has been synced."""
+        """Note that everything up to `sequence` has been synced.
+
+        Called after every fsync, when each instruction is dear, so it makes no system call:
+        the file is mapped, and the manifest, which changes seldom, is looked at now and then.
+        """
+        if self._notes % LOOK_EVERY == 0:
+            self._look_at_manifest()
+        slot = encode_note(sequence, self._manifest_number, self._manifest_bytes)
+        begin = SLOT_BYTES if self._notes & 1 else 0
+        self._slots[begin : begin + SLOT_BYTES] = slot
+        self._notes += 1
+        self._sequence = sequence
+
+    def _look_at_manifest(self) -> None:
         status = os.fstat(self._manifest)
         if status.st_nlink == 0:  # RocksDB began a new manifest and removed this one
             os.close(self._manifest)
             self._manifest_number, self._manifest = self._open_manifest()
             status = os.fstat(self._manifest)
-        slot = encode_note(sequence, self._manifest_number, status.st_size)
-        os.pwrite(self._handle, slot, self._slot * SLOT_BYTES)
-        self._slot = 1 - self._slot
-        self._sequence = sequence
+        self._manifest_bytes = status.st_size
 
     def close(self, *, durably: bool) -> None:
         """Close the file; `durably` after the tables were closed in good order.
@@ -151,9 +166,12 @@ class HighWaterFile:
         """
         try:
             if durably:
+                self._look_at_manifest()
                 self.note(self._sequence)
+                self._slots.flush()
                 os.fsync(self._handle)
         finally:
+            self._slots.close()
             os.close(self._handle)
             os.close(self._manifest)
 

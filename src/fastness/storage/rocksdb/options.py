@@ -31,6 +31,9 @@ from fastness.storage.layout import Table
 FAMILIES = {table: table.name.lower() for table in Table}
 """The column family of each table."""
 
+ESTIMATE_CHARGES = 0
+"""Lets the block cache find out by itself how large its entries are."""
+
 OPEN_FILES = 512
 BLOOM_BITS = 10
 INFO_LOG_BYTES = 1 * MIB
@@ -62,7 +65,9 @@ def table_options(
     `up_to_damage` reads a log up to where it is damaged: for naming the place, never for
     serving.
     """
-    cache = Cache(limits.block_cache_bytes)
+    # Not the LRU cache: that is cut into 64 shards, and the filter of a table of a million
+    # keys, which no longer fits into one, would be read from disk again at every get.
+    cache = Cache.new_hyper_clock_cache(limits.block_cache_bytes, ESTIMATE_CHARGES)
     open_files = -1 if for_inspection else OPEN_FILES
 
     def base() -> Options:
