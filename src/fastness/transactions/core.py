@@ -81,6 +81,7 @@ class TransactionCore:
         "_engine",
         "_hooks",
         "_identity",
+        "_interval_bytes",
         "_newest",
         "_priority",
         "_read_intervals",
@@ -118,6 +119,7 @@ class TransactionCore:
         self._records = not read_only
         self._read_keys: set[bytes] = set()
         self._read_intervals: list[KeyInterval] = []
+        self._interval_bytes = 0
         self._buffer: WriteBuffer | None = None
         self._write_keys: set[bytes] | None = None
         self._write_intervals: list[KeyInterval] | None = None
@@ -163,15 +165,21 @@ class TransactionCore:
 
     def usage(self) -> Usage:
         """What this transaction has used of its budget."""
-        buffer, limits = self._buffer, self._engine.limits
-        intervals = sum(len(read.begin) + len(read.end) for read in self._read_intervals)
-        entries = buffer.entries if buffer is not None else 0
+        limits = self._engine.limits
         return Usage(
-            bytes_used=(buffer.bytes if buffer is not None else 0) + intervals,
+            bytes_used=self._bytes_used(),
             bytes_max=limits.transaction_bytes,
-            keys_used=len(self._read_keys) + len(self._read_intervals) + entries,
+            keys_used=self._keys_used(),
             keys_max=limits.transaction_keys,
         )
+
+    def _bytes_used(self) -> int:
+        return self._interval_bytes + (self._buffer.bytes if self._buffer is not None else 0)
+
+    def _keys_used(self) -> int:
+        declared = len(self._write_keys or ()) + len(self._write_intervals or ())
+        read = len(self._read_keys) + len(self._read_intervals)
+        return read + declared + (self._buffer.entries if self._buffer is not None else 0)
 
     def versionstamp(self) -> bytes:
         """The 10-byte versionstamp of this committed transaction."""
@@ -229,6 +237,7 @@ class TransactionCore:
             self._alive_until = expires_at
 
     def _read_many(self, keys: Sequence[bytes], snapshot: bool) -> list[bytes | None]:
+        self.require_active()
         read = self._read
         values = [read(key, snapshot) for key in keys]
         self._check_keys()
@@ -308,6 +317,7 @@ class TransactionCore:
             )
         if scan.begin < scan.end:
             self._read_intervals.append(scan)
+            self._interval_bytes += len(scan.begin) + len(scan.end)
             self._check_keys()
 
     def _page(
@@ -332,6 +342,7 @@ class TransactionCore:
         rest = interval
         if continuation is not None:
             last = continuations.decode(continuation, interval, reverse)
+            begin, end = interval
             rest = KeyInterval(begin, last) if reverse else KeyInterval(successor(last), end)
         entries, more = self._scan(rest.begin, rest.end, limit, reverse, snapshot)
         token = continuations.encode(interval, reverse, entries[-1][0]) if more else None
@@ -358,6 +369,7 @@ class TransactionCore:
     def delete_range(self, begin: bytes, end: bytes) -> None:
         """Remove every key k with begin <= k < end that exists at the commit."""
         interval = self._checked_interval(begin, end)
+        self.require_active()
         if begin < end:
             self.unchecked_delete_range(interval.begin, interval.end)
 
@@ -386,6 +398,8 @@ class TransactionCore:
     def set_versionstamped_key(self, prefix: bytes, value: bytes, suffix: bytes = b"") -> None:
         """Write `value` under prefix + versionstamp + suffix: keys in commit order."""
         self._check_key(prefix)
+        if type(suffix) is not bytes:
+            self._check_key(suffix)
         self._check_key(prefix + bytes(10) + suffix)
         self._check_value(value)
         self.unchecked_set_versionstamped_key(prefix, value, suffix)
@@ -393,6 +407,8 @@ class TransactionCore:
     def set_versionstamped_value(self, key: bytes, prefix: bytes, suffix: bytes = b"") -> None:
         """Write prefix + versionstamp + suffix as the value of `key`."""
         self._check_key(key)
+        for part in (prefix, suffix):
+            self._check_value(part)
         self._check_value(prefix + bytes(10) + suffix)
         self.unchecked_set_versionstamped_value(key, prefix, suffix)
 
@@ -415,7 +431,7 @@ class TransactionCore:
         """
         buffer = self._writing()
         interval = KeyInterval(begin, end)
-        left = self._engine.limits.transaction_keys - buffer.entries
+        left = max(0, self._engine.limits.transaction_keys - buffer.entries)
         if len(self._engine.scan(interval, self.read_timestamp, left + 1, reverse=False)) > left:
             raise LimitExceeded(
                 f"[{begin!r}, {end!r}) holds more than the {left} keys this transaction may "
@@ -481,9 +497,8 @@ class TransactionCore:
         buffer = self._buffer
         limits = self._engine.limits
         if (
-            buffer.bytes > limits.transaction_bytes * WARN_AT
-            or len(self._read_keys) + len(self._read_intervals) + buffer.entries
-            > limits.transaction_keys * WARN_AT
+            self._bytes_used() > limits.transaction_bytes * WARN_AT
+            or self._keys_used() > limits.transaction_keys * WARN_AT
         ):
             self._check_keys()
             _log.warning("split this transaction before it is refused: %s", self.usage())
@@ -563,13 +578,18 @@ class TransactionCore:
     # ----------------------------------------------------------------- checks
 
     def _check_keys(self) -> None:
-        limit = self._engine.limits.transaction_keys
-        entries = self._buffer.entries if self._buffer is not None else 0
-        used = len(self._read_keys) + len(self._read_intervals) + entries
-        if used > limit:
+        limits = self._engine.limits
+        used = self._keys_used()
+        if used > limits.transaction_keys:
             raise LimitExceeded(
-                f"the transaction touches {used} keys, beyond transaction_keys={limit}: split it, "
-                "or read with snapshot=True what needs no validation"
+                f"the transaction touches {used} keys, beyond transaction_keys="
+                f"{limits.transaction_keys}: split it, or read with snapshot=True what needs no "
+                "validation"
+            )
+        if self._bytes_used() > limits.transaction_bytes:
+            raise LimitExceeded(
+                f"the transaction's writes and the intervals it read take {self._bytes_used()} "
+                f"bytes, beyond transaction_bytes={limits.transaction_bytes}: split it"
             )
 
     def _check_key(self, key: bytes, end: bytes = USER_END) -> None:
@@ -601,12 +621,22 @@ class TransactionCore:
         for edge in (begin, end):
             if type(edge) is not bytes:
                 raise InvalidKey(f"interval edge {edge!r} is {type(edge).__name__}, not bytes")
+            # One more byte than a key may have: the bound just above the longest one.
+            if len(edge) > self._engine.limits.key_bytes + 1:
+                raise LimitExceeded(
+                    f"interval edge {edge[:40]!r}... of {len(edge)} bytes exceeds "
+                    f"key_bytes={self._engine.limits.key_bytes}: no key is that long"
+                )
         if begin > end:
             raise InvalidInterval(
                 f"begin {begin!r} lies after end {end!r}: swap them (reverse=True changes the "
                 "order, not the edges)"
             )
-        return KeyInterval(begin, min(end, SYSTEM_END) if begin >= USER_END else min(end, USER_END))
+        if begin > USER_END or (begin == USER_END and end > begin):
+            raise InvalidKey(
+                f"[{begin[:40]!r}, {end[:40]!r}) lies in the system space (from {USER_END!r} on)"
+            )
+        return KeyInterval(begin, min(end, USER_END))
 
 
 __all__ = ["EXPIRY_PREFIX", "TransactionCore", "TransactionState"]

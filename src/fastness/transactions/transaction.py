@@ -28,6 +28,7 @@ class KeyValueTransaction(TransactionCore):
         if type(key) is not bytes or key >= USER_END:
             self._check_key(key)
         if self._buffer is not None:
+            self._check_key(key)
             return self._read(key, snapshot)
         if self._records and not snapshot:
             self._read_keys.add(key)
