@@ -128,7 +128,8 @@ def _stamped(
             raise LimitExceeded(
                 f"versionstamped key of {len(key)} bytes exceeds key_bytes={limits.key_bytes}"
             )
-        writes[key] = stamped.value
+        if not any(one.contains(key) for one in commit.erased[stamped.erased_before :]):
+            writes[key] = stamped.value
     for key, (prefix, suffix) in (commit.stamped_values or {}).items():
         writes[key] = prefix + stamp + suffix
     return writes

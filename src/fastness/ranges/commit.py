@@ -43,12 +43,16 @@ class Waiter(Protocol):
 class StampedKey:
     """A write whose key holds the commit's versionstamp: prefix + stamp + suffix."""
 
-    __slots__ = ("prefix", "suffix", "value")
+    __slots__ = ("erased_before", "prefix", "suffix", "value")
 
-    def __init__(self, prefix: bytes, suffix: bytes, value: bytes) -> None:
+    def __init__(
+        self, prefix: bytes, suffix: bytes, value: bytes, *, erased_before: int = 0
+    ) -> None:
         self.prefix = prefix
         self.suffix = suffix
         self.value = value
+        self.erased_before = erased_before
+        """How many intervals the commit had erased before: those after it may erase the key."""
 
     def interval(self) -> KeyInterval:
         """Every key the stamp may yet make: 63-bit timestamps begin below 0x80."""

@@ -133,10 +133,11 @@ class WriteBuffer:
                 return
         operations.append(operation)
 
-    def stamp_key(self, stamped: StampedKey) -> None:
+    def stamp_key(self, prefix: bytes, suffix: bytes, value: bytes) -> None:
         """Write under a key that will hold the versionstamp."""
-        self._spend(len(stamped.prefix) + len(stamped.suffix) + len(stamped.value))
-        self.stamped_keys.append(stamped)
+        self._spend(len(prefix) + len(suffix) + len(value))
+        erased_before = len(self.erased)
+        self.stamped_keys.append(StampedKey(prefix, suffix, value, erased_before=erased_before))
 
     def stamp_value(self, key: bytes, prefix: bytes, suffix: bytes) -> None:
         """Write a value that will hold the versionstamp."""

@@ -33,7 +33,6 @@ from fastness.ranges import (
     AtomicOperation,
     Commit,
     CommitState,
-    StampedKey,
     versionstamp,
 )
 from fastness.storage import cells
@@ -445,7 +444,7 @@ class TransactionCore:
 
     def unchecked_set_versionstamped_key(self, prefix: bytes, value: bytes, suffix: bytes) -> None:
         """As `set_versionstamped_key`, for layers above."""
-        self._writing().stamp_key(StampedKey(prefix, suffix, value))
+        self._writing().stamp_key(prefix, suffix, value)
 
     def unchecked_set_versionstamped_value(self, key: bytes, prefix: bytes, suffix: bytes) -> None:
         """As `set_versionstamped_value`, for layers above."""
