@@ -59,6 +59,8 @@ class Range:
         self._written: OpenBatch | None = None
         self._written_last: Timestamp = 0
         self._written_keys: tuple[set[bytes], list[KeyInterval]] = (set(), [])
+        self._declared: Timestamp = 0
+        """The newest batch in which write conflicts were declared."""
         self._settled: list[Commit] = []
 
     @property
@@ -94,7 +96,11 @@ class Range:
         reads = bool(commit.read_keys or commit.read_intervals)
         if reads and commit.validated_at < self.recent.newest:
             if commit.validated_at < self.recent.low_water:
-                commit.state = CommitState.NEEDS_STORE
+                # The store knows what was written, not what was only declared.
+                if commit.validated_at < self._declared:
+                    commit.fail(_declared_since(commit.validated_at, self._declared))
+                else:
+                    commit.state = CommitState.NEEDS_STORE
                 return commit.state
             overwritten = self.recent.overwritten(
                 commit.read_keys, commit.read_intervals, commit.validated_at
@@ -172,6 +178,8 @@ class Range:
             if commit.state is JOINED:
                 commit.state = COMMITTED
                 committed = True
+                if commit.write_keys is not None or commit.write_intervals is not None:
+                    self._declared = self._written_last
         self.visible = max(self.visible, self._written_last)
         if committed:
             self.recent.add(*self._written_keys, self._written_last)
@@ -256,6 +264,14 @@ def _keys_of(
         if commit.write_intervals is not None:
             intervals += commit.write_intervals
     return keys, intervals
+
+
+def _declared_since(read: Timestamp, declared: Timestamp) -> Conflict:
+    return Conflict(
+        f"write conflicts were declared at {declared}, after this transaction read at {read}, "
+        "and too much was written since to tell of which keys: run it again",
+        winner=declared,
+    )
 
 
 def conflict_of(key: bytes, winner: Timestamp) -> Conflict:
