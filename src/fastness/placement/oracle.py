@@ -14,7 +14,7 @@ timestamp is issued twice, whatever clocks and crashes do (CONSISTENCY, section 
 
 A wall clock that jumps forward further than the monotonic clock explains is not followed:
 one mistyped date must not push timestamps years ahead for good. The jump is counted in
-`clock_jumps`, and the oracle goes on at the monotonic clock's pace.
+`clock_jumps`, and the oracle goes on without it, until the clock is put right.
 """
 
 from __future__ import annotations
@@ -33,7 +33,15 @@ ROOM_MS = 100
 class TimestampOracle:
     """Issues timestamps; see the module's page. Not thread-safe: its shell holds a lock."""
 
-    __slots__ = ("_boot_ns", "_ceiling_ms_ahead", "_wall_ms", "ceiling", "clock_jumps", "issued")
+    __slots__ = (
+        "_boot_ns",
+        "_ceiling_ms_ahead",
+        "_skew_ms",
+        "_wall_ms",
+        "ceiling",
+        "clock_jumps",
+        "issued",
+    )
 
     def __init__(
         self,
@@ -50,16 +58,25 @@ class TimestampOracle:
         self.clock_jumps = 0
         self._wall_ms = wall_ms
         self._boot_ns = boot_ns
+        self._skew_ms = 0
+        """How far the wall clock has jumped ahead without being followed."""
         self._ceiling_ms_ahead = ceiling_ms_ahead
 
     def observe(self, wall_ms: int, boot_ns: int) -> None:
         """Take in what the clocks say; refuse to follow a forward jump."""
         expected = self._wall_ms + (boot_ns - self._boot_ns) // 1_000_000
-        if wall_ms > expected + JUMP_MS_MAX:
+        steady = wall_ms - self._skew_ms
+        if steady > expected + JUMP_MS_MAX:
+            # From here on the wall clock is followed at its pace, less what it jumped.
             self.clock_jumps += 1
-            wall_ms = expected
-        if wall_ms > self._wall_ms:
-            self._wall_ms = wall_ms
+            self._skew_ms = wall_ms - expected
+            steady = expected
+        elif self._skew_ms and steady < expected - JUMP_MS_MAX:
+            # Somebody has put it right again, wholly or in part.
+            self._skew_ms = max(0, wall_ms - expected)
+            steady = wall_ms - self._skew_ms
+        if steady > self._wall_ms:
+            self._wall_ms = steady
             self._boot_ns = boot_ns
 
     def now(self) -> Timestamp:
