@@ -15,6 +15,9 @@ from fastness.model.operations import Schema
 from fastness.ranges import Reservation
 from fastness.transactions import TURN_MS, Retries
 
+ELDEST: tuple[Timestamp, bytes] = (0, b"")
+"""The priority of what others wait for: no reservation holds it back."""
+
 A = TypeVar("A", Transaction, AsyncTransaction)
 T = TypeVar("T")
 
@@ -35,10 +38,15 @@ class Attempts:
 
     __slots__ = ("_place", "_priority", "_retries", "_timeout", "_turn")
 
-    def __init__(self, place: Place, timeout: float | None) -> None:
+    def __init__(
+        self,
+        place: Place,
+        timeout: float | None,
+        priority: tuple[Timestamp, bytes] | None = None,
+    ) -> None:
         self._place = place
         self._timeout = timeout
-        self._priority: tuple[Timestamp, bytes] | None = None
+        self._priority = priority
         self._retries: Retries | None = None
         self._turn: Reservation | None = None
 
@@ -80,9 +88,14 @@ def run_attempts(
     function: Callable[..., T],
     args: tuple[Any, ...] = (),
     kwargs: dict[str, Any] | None = None,
+    *,
+    priority: tuple[Timestamp, bytes] | None = None,
 ) -> T:
-    """Call `function(tx, ...)` and commit, again after each conflict; answers its result."""
-    attempts = Attempts(place, timeout)
+    """Call `function(tx, ...)` and commit, again after each conflict; answers its result.
+
+    With `priority` `ELDEST` no reservation holds it back.
+    """
+    attempts = Attempts(place, timeout, priority)
     try:
         while True:
             tx = attempts.begin(Transaction)

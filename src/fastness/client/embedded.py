@@ -11,7 +11,7 @@ from threading import Condition
 from typing import Any
 from weakref import WeakSet
 
-from fastness.client.attempts import run_attempts
+from fastness.client.attempts import ELDEST, run_attempts
 from fastness.client.upkeep import Upkeep
 from fastness.encoding.timestamps import Timestamp, from_datetime, to_milliseconds
 from fastness.errors import InvalidOption, InvalidTimestamp
@@ -92,7 +92,9 @@ class Embedded:
         """Register record classes beside those known; what changed, in words."""
         with self._schema_changed:
             wanted = list(dict.fromkeys([*self._classes, *classes]))
-            registration = run_attempts(self, None, register, (wanted, self.engine.limits))
+            # Whoever has a turn may need the lock held here, so nobody's turn is waited for.
+            arguments = (wanted, self.engine.limits)
+            registration = run_attempts(self, None, register, arguments, priority=ELDEST)
             self.schema = registration.schema
             self._classes = wanted
             self._schema_changed.notify_all()

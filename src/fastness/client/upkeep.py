@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from threading import Event, Thread
 
-from fastness.client.attempts import Place, run_attempts
+from fastness.client.attempts import ELDEST, Place, run_attempts
 from fastness.errors import (
     DatabaseClosed,
     DeadlineExceeded,
@@ -93,7 +93,8 @@ class Upkeep:
         schema = self._place.schema
         if not schema.catalog.clearing and not schema.pending():
             return False
-        step = run_attempts(self._place, None, build_step, (frozenset(self._problems),))
+        skip = frozenset(self._problems)
+        step = run_attempts(self._place, None, build_step, (skip,), priority=ELDEST)
         if step is None:
             return False
         if step.problem:
@@ -110,7 +111,7 @@ def remove_expired(engine: InlineHost, limit: int) -> int:
     `EXPIRY_PREFIX` keys are in order of expiry. One whose value was since overwritten or
     given another expiry only goes itself.
     """
-    tx = KeyValueTransaction(engine)
+    tx = KeyValueTransaction(engine, priority=ELDEST)
     now = tx.read_timestamp
     end = EXPIRY_PREFIX + (now + 1).to_bytes(8, "big")
     marks, _more = tx.unchecked_scan(EXPIRY_PREFIX, end, limit, reverse=False, snapshot=True)

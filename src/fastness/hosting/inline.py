@@ -39,7 +39,7 @@ from fastness.hosting.waiters import TaskWaiter, ThreadWaiter, wake_all
 from fastness.hosting.watching import Watch, WatchTable
 from fastness.invariants import check, present
 from fastness.limits import Limits
-from fastness.ranges import Commit, CommitState, Reservation, Waiter
+from fastness.ranges import COMMITTED, FAILED, JOINED, Commit, CommitState, Reservation, Waiter
 from fastness.runtime import Clock
 from fastness.storage.contract import Batch, Store
 
@@ -143,7 +143,7 @@ class InlineHost(SnapshotReads):
             with self._mutex:
                 self._refuse_if_closed()
                 state = self._range.submit(commit)
-                if state is CommitState.JOINED:
+                if state is JOINED:
                     if self._leading or self._range.writing:
                         return False
                     self._leading = True
@@ -152,7 +152,7 @@ class InlineHost(SnapshotReads):
             if state is not CommitState.NEEDS_STORE:
                 return False
             validate_in_store(commit, self.store, through=through, horizon=self.prune_horizon)
-            if commit.state is CommitState.FAILED:
+            if commit.state is FAILED:
                 return False
 
     def _start_committer(self) -> None:
@@ -215,7 +215,8 @@ class InlineHost(SnapshotReads):
         if batch is not None:
             with self._store_lock:
                 self.store.apply(batch)
-            if self.durable:
+            # A ceiling is durable before anything under it is told, relaxed or not.
+            if self.durable or batch.marks:
                 self.store.sync()
 
     def _settle(self) -> None:
@@ -247,7 +248,7 @@ class InlineHost(SnapshotReads):
         counts = self.counts
         done: list[Waiter | None] = []
         for commit in settled:
-            if commit.state is CommitState.COMMITTED:
+            if commit.state is COMMITTED:
                 counts.commits += 1
             elif commit.state is CommitState.NEEDS_STORE and not self._resubmit(commit):
                 continue
@@ -259,13 +260,13 @@ class InlineHost(SnapshotReads):
     def _resubmit(self, commit: Commit) -> bool:
         """Validate a waiting commit against the store; whether it is settled now."""
         validate_in_store(commit, self.store, through=self.visible, horizon=self.prune_horizon)
-        if commit.state is not CommitState.FAILED:
+        if commit.state is not FAILED:
             try:
                 if self._submit(commit) and commit.waiter is not None:
                     commit.waiter.lead()
             except FastnessError as error:
                 commit.fail(error)
-        return commit.state is CommitState.FAILED
+        return commit.state is FAILED
 
     def _fail(self, error: FastnessError) -> None:
         """The store refused a batch: it is closed, and so is this host."""
@@ -303,9 +304,10 @@ class InlineHost(SnapshotReads):
 
     def release(self, reservation: Reservation) -> None:
         """Let whoever the reservation held back go on."""
-        with self._mutex:
-            self._range.reservations.remove(reservation)
-        self._release_waiting()
+        with InterruptsDeferred():
+            with self._mutex:
+                self._range.reservations.remove(reservation)
+            self._release_waiting()
 
     def expire_reservations(self) -> None:
         """Drop reservations that ran out of time; the upkeep calls it again and again."""
@@ -324,8 +326,8 @@ class InlineHost(SnapshotReads):
 
     def prune_step(self) -> int:
         """Remove a few versions that ended before the retained window; how many."""
-        retained_ms = self.clock.wall_ms() - self.limits.retention_ms
-        horizon = min(self.visible, from_milliseconds(max(0, retained_ms)))
+        # The oracle's time: the wall clock may jump ahead, and would take the window with it.
+        horizon = self.read_timestamp() - from_milliseconds(self.limits.retention_ms)
         if horizon <= self.prune_horizon:
             return 0
         return self.prune_to(horizon)

@@ -21,6 +21,7 @@ from threading import Lock
 from fastness.encoding.intervals import KeyInterval
 from fastness.encoding.timestamps import Timestamp
 from fastness.errors import DatabaseClosed, FastnessError, SnapshotTooOld, StoreReadOnly
+from fastness.hosting.interrupts import InterruptsDeferred
 from fastness.limits import Limits
 from fastness.placement import TimestampOracle
 from fastness.ranges import Range
@@ -107,7 +108,9 @@ class SnapshotReads:
     def _raise_ceiling(self) -> bool:
         """Raise it for a reader. Where the store refuses, reads go on at the last timestamp."""
         try:
-            self._record_ceiling(self._oracle, self._oracle.ceiling_wanted())
+            # A store that is torn away from a write closes itself.
+            with InterruptsDeferred():
+                self._record_ceiling(self._oracle, self._oracle.ceiling_wanted())
         except FastnessError as error:
             self._failure = error
             _log.error("writes are refused from now on: %s", error)

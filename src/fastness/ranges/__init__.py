@@ -8,11 +8,22 @@ transactions get their turn.
 
 from fastness.ranges.atomic import AtomicKind, AtomicOperation, evaluate
 from fastness.ranges.batching import versionstamp
-from fastness.ranges.commit import Commit, CommitState, StampedKey, Waiter
+from fastness.ranges.commit import (
+    COMMITTED,
+    FAILED,
+    JOINED,
+    Commit,
+    CommitState,
+    StampedKey,
+    Waiter,
+)
 from fastness.ranges.range import Range, conflict_of
 from fastness.ranges.reservations import Reservation
 
 __all__ = [
+    "COMMITTED",
+    "FAILED",
+    "JOINED",
     "AtomicKind",
     "AtomicOperation",
     "Commit",

@@ -28,6 +28,15 @@ class CommitState(Enum):
     FAILED = auto()
 
 
+# Members of an enumeration are looked up by name slowly; these are compared at every commit.
+NEW, JOINED, COMMITTED, FAILED = (
+    CommitState.NEW,
+    CommitState.JOINED,
+    CommitState.COMMITTED,
+    CommitState.FAILED,
+)
+
+
 class Waiter(Protocol):
     """Whoever waits for a commit: a thread or a task."""
 
@@ -112,7 +121,7 @@ class Commit:
         """The smallest expiry of a value it found alive, 0 for none: it must commit below."""
         self.validated_at = read_timestamp
         """Reads are known to be true up to here."""
-        self.state = CommitState.NEW
+        self.state = NEW
         self.timestamp: Timestamp = 0
         self.error: FastnessError | None = None
         self.waiter: Waiter | None = None
@@ -130,11 +139,12 @@ class Commit:
     @property
     def settled(self) -> bool:
         """Whether it ended, one way or the other."""
-        return self.state is CommitState.COMMITTED or self.state is CommitState.FAILED
+        state = self.state
+        return state is COMMITTED or state is FAILED
 
     def fail(self, error: FastnessError) -> None:
         """End without committing anything."""
-        self.state = CommitState.FAILED
+        self.state = FAILED
         self.error = error
 
 

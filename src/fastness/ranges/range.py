@@ -33,12 +33,10 @@ from fastness.errors import Conflict, FastnessError, MaybeCommitted, Overloaded
 from fastness.invariants import check, present
 from fastness.limits import Limits
 from fastness.ranges.batching import assemble
-from fastness.ranges.commit import Commit, CommitState, OpenBatch
+from fastness.ranges.commit import COMMITTED, JOINED, Commit, CommitState, OpenBatch
 from fastness.ranges.recent import RecentWrites
 from fastness.ranges.reservations import Reservations
 from fastness.storage.contract import Batch, CommittedWrites, RangeState
-
-JOINED, COMMITTED = CommitState.JOINED, CommitState.COMMITTED
 
 
 class Range:

@@ -41,6 +41,15 @@ Put = tuple[Table, bytes, bytes | None]
 """A row to write; `None` removes it."""
 
 
+# Members of an enumeration are looked up by name slowly; these are passed at every commit.
+APPLY_BEGIN, APPLY_END, SYNC_BEGIN, SYNC_END = (
+    Step.APPLY_BEGIN,
+    Step.APPLY_END,
+    Step.SYNC_BEGIN,
+    Step.SYNC_END,
+)
+
+
 class RowStore(ABC):
     """The engine-independent part of a `Store`; the contract's page says what calls promise."""
 
@@ -177,16 +186,18 @@ class RowStore(ABC):
                 rows = plan(batch, row, self.newest, self._live_keys)
             except Exception as error:
                 raise self.failure(error) from error
-            self._bound = max(self._bound, row.applied)
-            self._perform(lambda: self._write_batch(rows), Step.APPLY_BEGIN, Step.APPLY_END)
+            if row.applied > self._bound:
+                self._bound = row.applied
+            self._perform(lambda: self._write_batch(rows), APPLY_BEGIN, APPLY_END)
             self._ranges[batch.range_id] = row
-            self._applied = max(self._applied, row.applied)
+            if row.applied > self._applied:
+                self._applied = row.applied
 
     def sync(self) -> None:
         """Make every applied batch durable."""
         with self._syncing:
             self._check()
-            self._perform(self._make_durable, Step.SYNC_BEGIN, Step.SYNC_END)
+            self._perform(self._make_durable, SYNC_BEGIN, SYNC_END)
 
     def state(self, name: str) -> bytes | None:
         """A mark written by a batch's `marks` or by `record`."""
@@ -257,7 +268,7 @@ class RowStore(ABC):
     # Failing, and refusing after a failure.
 
     def _row(self, range_id: int) -> RangeRow:
-        return self._ranges.get(range_id, RangeRow())
+        return self._ranges.get(range_id) or RangeRow()
 
     def _record_range(self, range_id: int, row: RangeRow) -> None:
         self._check_writable()

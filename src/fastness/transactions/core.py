@@ -61,6 +61,14 @@ class TransactionState(Enum):
     FAILED = auto()
 
 
+# Looked up by name at every transaction, which is slow for members of an enumeration.
+ACTIVE, COMMITTING, COMMITTED = (
+    TransactionState.ACTIVE,
+    TransactionState.COMMITTING,
+    TransactionState.COMMITTED,
+)
+
+
 def _refuse_ended(_key: bytes) -> NoReturn:
     """Stands in for the engine's `newest` in a transaction that has ended.
 
@@ -126,7 +134,7 @@ class TransactionCore:
         self._priority = priority
         self._identity = b""
         self._hooks: list[Callable[[Timestamp], object]] | None = None
-        self._state = TransactionState.ACTIVE
+        self._state = ACTIVE
         self.commit_timestamp: Timestamp | None = None
         """The consistency token of a committed transaction; `None` before."""
 
@@ -483,7 +491,7 @@ class TransactionCore:
 
     def cancel(self) -> None:
         """End without writing anything. Ending twice is no error."""
-        if self._state is TransactionState.ACTIVE:
+        if self._state is ACTIVE:
             self._end(TransactionState.CANCELLED)
 
     def _begin_commit(self) -> Commit | None:
@@ -491,7 +499,7 @@ class TransactionCore:
         self.require_active()
         if self._buffer is None:
             self.commit_timestamp = self.read_timestamp
-            self._end(TransactionState.COMMITTED)
+            self._end(COMMITTED)
             return None
         buffer = self._buffer
         limits = self._engine.limits
@@ -519,14 +527,14 @@ class TransactionCore:
         commit.write_intervals = self._write_intervals
         commit.alive_until = self._alive_until
         commit.bytes = buffer.bytes
-        self._end(TransactionState.COMMITTING)
+        self._end(COMMITTING)
         return commit
 
     def _finish_commit(self, commit: Commit) -> None:
         """Take over what became of the commit; raises its error."""
         if commit.state is CommitState.COMMITTED:
             self.commit_timestamp = commit.timestamp
-            self._state = TransactionState.COMMITTED
+            self._state = COMMITTED
             return
         self._state = TransactionState.FAILED
         error, commit.error = commit.error, None
@@ -540,7 +548,7 @@ class TransactionCore:
 
     def _abandon(self, commit: Commit) -> None:
         """Waiting was interrupted, if it did not end: the commit's id tells how it went on."""
-        if self._state is TransactionState.COMMITTING:
+        if self._state is COMMITTING:
             self._state = TransactionState.FAILED
             if commit.state is CommitState.NEW:
                 commit.fail(TransactionClosed("interrupted before anything was sent"))
@@ -559,7 +567,7 @@ class TransactionCore:
 
     def require_active(self) -> None:
         """Raise `TransactionClosed` unless the transaction can still read and write."""
-        if self._state is not TransactionState.ACTIVE:
+        if self._state is not ACTIVE:
             raise TransactionClosed(
                 f"the transaction is {self._state.name.lower()}: begin a new one"
             )

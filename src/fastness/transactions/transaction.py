@@ -8,7 +8,7 @@ from typing import Self
 
 from fastness.encoding.intervals import USER_END
 from fastness.errors import FastnessError
-from fastness.transactions.core import TransactionCore, TransactionState
+from fastness.transactions.core import ACTIVE, TransactionCore
 from fastness.transactions.page import Page
 
 
@@ -134,5 +134,5 @@ class KeyValueTransaction(TransactionCore):
     ) -> None:
         if kind is not None:
             self.cancel()
-        elif self._state is TransactionState.ACTIVE:
+        elif self._state is ACTIVE:
             self.commit()

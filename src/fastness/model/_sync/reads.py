@@ -336,10 +336,11 @@ class TypedReads(KeyValueTransaction):
     def _confirm_schema(self, *, writing: bool) -> None:
         """Notice, once per transaction, that the stored schema is not the one known here.
 
-        Writers need exactly the schema of their snapshot, and conflict with a change of it. A
-        reader of the past may know more than its snapshot; indexes say since when they serve.
+        Writers need exactly the schema of their snapshot. A reader of the past may know more
+        than its snapshot; indexes say since when they serve. Both conflict with a change of it
+        if they write anything: others may keep a dropped index no longer.
         """
-        raw = self.unchecked_get(SCHEMA_VERSION_KEY, snapshot=not writing)
+        raw = self.unchecked_get(SCHEMA_VERSION_KEY)
         found = 0 if raw is None else int.from_bytes(raw, "big")
         if found > self.schema.version or (writing and found != self.schema.version):
             raise Conflict(
