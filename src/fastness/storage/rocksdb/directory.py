@@ -15,7 +15,7 @@ from fastness.storage.failures import from_os_error
 from fastness.storage.faults import Faults, Step
 from fastness.storage.layout import IDENTITY_ROW, Table
 from fastness.storage.rocksdb.engine import Tables
-from fastness.storage.rocksdb.files import sync_directory, sync_tree
+from fastness.storage.rocksdb.files import make_directory, sync_directory, sync_tree
 from fastness.storage.rocksdb.high_water import (
     HighWater,
     HighWaterFile,
@@ -73,7 +73,7 @@ def open_directory(path: Path, limits: Limits, faults: Faults) -> OwnedDirectory
     """
     read_identity(path)  # before anything of ours is put into a stranger's directory
     try:
-        path.mkdir(parents=True, exist_ok=True)
+        make_directory(path, exist_ok=True)
     except OSError as error:
         raise from_os_error(error, f"creating {path}") from error
     ownership = Ownership.take(path)

@@ -15,6 +15,14 @@ def sync_directory(directory: Path) -> None:
         os.close(handle)
 
 
+def make_directory(path: Path, *, exist_ok: bool) -> None:
+    """Make a directory and the parents it lacks, the names that lead to it durable."""
+    made = [folder for folder in (path, *path.parents) if not folder.exists()]
+    path.mkdir(parents=True, exist_ok=exist_ok)
+    for folder in made:
+        sync_directory(folder.parent)
+
+
 def write_durably(path: Path, content: bytes) -> None:
     """Replace a file's content atomically and durably."""
     draft = path.with_name(path.name + ".new")

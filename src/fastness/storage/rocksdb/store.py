@@ -43,7 +43,7 @@ from fastness.storage.rocksdb.directory import (
     open_directory,
 )
 from fastness.storage.rocksdb.engine import RocksView, Tables
-from fastness.storage.rocksdb.files import bytes_below
+from fastness.storage.rocksdb.files import bytes_below, make_directory
 from fastness.storage.rocksdb.frozen import FrozenTables
 from fastness.storage.rocksdb.identity import (
     TABLES,
@@ -146,7 +146,11 @@ class RocksStore(TablesStore):
             raise InvalidOption(f"{target} exists: name a directory that does not")
         try:
             self._faults(Step.CHECKPOINT_BEGIN)
-            target.mkdir(parents=True)
+            make_directory(target, exist_ok=False)
+        except Exception as error:
+            # Whatever stands there now is somebody else's.
+            raise translated(error, f"copying to {target}") from error
+        try:
             write_identity(target, fresh_identity(self._identity, "copying"))
             reached = self._tables.root.latest_sequence_number()
             # The copying holds the interpreter lock for as long as it flushes; this does not.
