@@ -1,0 +1,1 @@
+"""Exhaustive models of protocols; see the README beside this file."""
