@@ -263,7 +263,9 @@ class InlineHost(SnapshotReads):
         if commit.state is not FAILED:
             try:
                 if self._submit(commit) and commit.waiter is not None:
-                    commit.waiter.lead()
+                    # Under the mutex: its thread may be torn away at this very moment.
+                    with self._mutex:
+                        commit.waiter.lead()
             except FastnessError as error:
                 commit.fail(error)
         return commit.state is FAILED
