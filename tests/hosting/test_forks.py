@@ -25,12 +25,8 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:This process:DeprecationWarning"),
 ]
 
-HANGS = pytest.mark.xfail(
-    strict=True, reason="RocksStore.disown closes a family that was written to, and never returns"
-)
 
-
-@pytest.fixture(params=["memory", pytest.param("file", marks=HANGS)])
+@pytest.fixture(params=["memory", "file"])
 def written(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
     """A database that has committed something before it is inherited."""
     with driven(store_with_faults(request.param, tmp_path, Gate()), ManualClock()) as database:

@@ -207,17 +207,18 @@ class RocksStore(TablesStore):
         """In a forked child: refuse everything, and leave the parent's files alone.
 
         The engine must not even be freed: its destructor waits for threads that exist only
-        in the parent, and would write to the parent's files. So one reference is kept for ever.
+        in the parent, and would write to the parent's files. So one reference is kept for ever,
+        and the newest table is not closed either: that waits for them too. A copy of `newest`
+        made before the fork goes on reading what the parent had then; nothing else does.
         """
         self._renew_locks()
         ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._tables.root))
         self._released = True
         self._owned.ownership.disown()
-        self._refuse(
-            DatabaseClosed(
-                f"{self._path} was inherited through a fork: open the database in the child"
-            )
+        self._refusal = DatabaseClosed(
+            f"{self._path} was inherited through a fork: open the database in the child"
         )
+        self.newest = self._refuse_newest
 
 
 class InspectedStore(TablesStore):
