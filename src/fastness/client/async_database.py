@@ -36,6 +36,9 @@ class AsyncDatabase:
         self.embedded = embedded
         self._engine = embedded.engine
 
+    def __repr__(self) -> str:
+        return f"<AsyncDatabase {self.embedded.url}>"
+
     @property
     def limits(self) -> Limits:
         """The limits this database was opened with."""

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from types import CoroutineType
 from typing import Any, Protocol, TypeVar
 
 from fastness.client.transaction import AsyncTransaction, Transaction
 from fastness.encoding.timestamps import Timestamp
-from fastness.errors import Conflict, FastnessError
+from fastness.errors import Conflict, FastnessError, UsageError
 from fastness.hosting import InlineHost
 from fastness.model.layout import SCHEMA_VERSION_KEY
 from fastness.model.operations import Schema
 from fastness.ranges import Reservation
-from fastness.transactions import TURN_MS, Retries
+from fastness.transactions import TURN_MS, Retries, require_timeout
 
 ELDEST: tuple[Timestamp, bytes] = (0, b"")
 """The priority of what others wait for: no reservation holds it back."""
@@ -44,6 +45,7 @@ class Attempts:
         timeout: float | None,
         priority: tuple[Timestamp, bytes] | None = None,
     ) -> None:
+        require_timeout(timeout)  # now, not at the first conflict
         self._place = place
         self._timeout = timeout
         self._priority = priority
@@ -82,6 +84,15 @@ class Attempts:
             self._turn = None
 
 
+def _unawaited(result: Any) -> UsageError:  # noqa: ANN401 - any coroutine
+    """A commit of what never ran would look like success."""
+    result.close()
+    return UsageError(
+        f"{result.__qualname__} is an async function, and a Database does not await: nothing was "
+        "done. Make it a plain function, or use fastness.open_async"
+    )
+
+
 def run_attempts(
     place: Place,
     timeout: float | None,
@@ -102,6 +113,8 @@ def run_attempts(
             try:
                 with tx:
                     result = function(tx, *args, **(kwargs or {}))
+                    if type(result) is CoroutineType:
+                        raise _unawaited(result)
             except FastnessError as error:
                 pause_s = attempts.failed(tx, error)
             else:

@@ -33,6 +33,9 @@ class Database:
         self.embedded = embedded
         self._engine = embedded.engine
 
+    def __repr__(self) -> str:
+        return f"<Database {self.embedded.url}>"
+
     @property
     def limits(self) -> Limits:
         """The limits this database was opened with."""

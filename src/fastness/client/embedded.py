@@ -14,7 +14,7 @@ from weakref import WeakSet
 from fastness.client.attempts import ELDEST, run_attempts
 from fastness.client.upkeep import Upkeep
 from fastness.encoding.timestamps import Timestamp, from_datetime, to_milliseconds
-from fastness.errors import InvalidOption, InvalidTimestamp
+from fastness.errors import InvalidOption, InvalidTimestamp, SchemaError
 from fastness.hosting import InlineHost
 from fastness.limits import Limits
 from fastness.model import IndexOf, Record, TotalOf
@@ -90,6 +90,8 @@ class Embedded:
 
     def use(self, classes: Iterable[type[Record]]) -> list[str]:
         """Register record classes beside those known; what changed, in words."""
+        if isinstance(classes, type):
+            raise SchemaError(f"{classes!r} is one class: give a list, schema=[{classes.__name__}]")
         with self._schema_changed:
             wanted = list(dict.fromkeys([*self._classes, *classes]))
             # Whoever has a turn may need the lock held here, so nobody's turn is waited for.

@@ -22,6 +22,12 @@ TURN_MS = 1_000
 _BASE_MS = 0.5
 
 
+def require_timeout(timeout: object) -> None:
+    """`InvalidOption` for what is no time to retry within."""
+    if timeout is not None and not (isinstance(timeout, (int, float)) and timeout > 0):
+        raise InvalidOption(f"timeout={timeout!r} is not a positive number of seconds")
+
+
 class Retries:
     """The attempts of one transaction function."""
 
@@ -31,8 +37,7 @@ class Retries:
         self, limits: Limits, random: Random, *, timeout: float | None, boot_ns: int
     ) -> None:
         """Count from now; `timeout` in seconds, `limits.retry_ms` without."""
-        if timeout is not None and not timeout > 0:
-            raise InvalidOption(f"timeout={timeout!r} is not a positive number of seconds")
+        require_timeout(timeout)
         seconds = limits.retry_ms / 1_000 if timeout is None else timeout
         self._ends_ns = boot_ns + int(seconds * 1e9)
         self._limits = limits
