@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+import fastness
+from fastness.model import Entity
 from tests.cli.commands import answer, failure, run
 
 
@@ -196,3 +198,19 @@ def test_memory(tmp_path: Path) -> None:
     assert run("scan", "memory:").stdout == ""
     assert run("set", "memory:", "a", "b").exit_code == 0
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_scan_that_finds_only_records_says_where_they_are(tmp_path: Path) -> None:
+    """An empty answer must not look like an empty database; programs get nothing extra."""
+
+    class Noted(Entity, key="id"):
+        """A kind of records."""
+
+        id: str
+
+    with fastness.open(f"file:{tmp_path / 'db'}", schema=[Noted]) as db:
+        db.run(lambda tx: tx.insert(Noted(id="one")))
+    found = run("scan", tmp_path / "db")
+    assert (found.exit_code, found.stdout) == (0, "")
+    assert found.stderr == "no such plain keys; records (Noted) are listed by 'fastness shell'\n"
+    assert run("scan", tmp_path / "db", "--json").output == ""

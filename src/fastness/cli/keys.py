@@ -168,16 +168,26 @@ def scan(  # noqa: PLR0913 - each is an option of the command
     with answering(json) as output, reading(database) as opened:
         interval = _interval(prefix, begin, end)
         moment = None if at is None else figures.parsed_moment(at)
-        more = False
+        more, key = False, None
         for count, (key, value) in enumerate(_entries(opened, interval, moment, reverse=reverse)):
             if count == limit:
                 more = True
                 break
             _print_entry(output, key, None if keys_only else value)
-        if more:
+        if key is None:
+            _tell_records(output, opened)
+        elif more:
             _tell_more(
                 output, "--end" if reverse else "--begin", successor(key) if reverse else key
             )
+
+
+def _tell_records(output: Output, opened: Database) -> None:
+    """Where the data is, when none is under plain keys."""
+    kinds = sorted(opened.embedded.read_schema().stored.values(), key=lambda kind: kind.name)
+    if kinds:
+        names = ", ".join(kind.name for kind in kinds)
+        output.remark(f"no such plain keys; records ({names}) are listed by 'fastness shell'")
 
 
 def _tell_more(output: Output, option: str, key: bytes) -> None:
