@@ -179,7 +179,9 @@ def test_another_process_is_named(closed: Path) -> None:
     ) as holder:
         assert holder.stdout is not None
         assert holder.stdout.readline() == b"open\n"
-        with pytest.raises(DirectoryHeld, match=rf"process {holder.pid} .*-c.*fastness serve"):
+        with pytest.raises(
+            DirectoryHeld, match=rf"process {holder.pid} .*-c.*write through that process"
+        ):
             RocksStore.open(closed, limits=SMALL)
         inspected = InspectedStore.open(closed, limits=SMALL)
         assert inspected.newest(b"a") is not None

@@ -16,7 +16,7 @@ def require_limit(limit: int | None, limits: Limits) -> int:
     if type(limit) is not int or not 1 <= limit <= limits.page_entries_max:
         raise InvalidOption(
             f"limit={limit!r} is not a number from 1 to {limits.page_entries_max} "
-            "(page_entries_max): ask for a smaller page and go on by its continuation"
+            "(page_entries_max): ask for a page within that and go on by its continuation"
         )
     return limit
 

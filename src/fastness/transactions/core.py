@@ -344,7 +344,7 @@ class TransactionCore:
         if type(limit) is not int or not 1 <= limit <= limits.page_entries_max:
             raise InvalidOption(
                 f"limit={limit!r} is not a number from 1 to {limits.page_entries_max} "
-                "(page_entries_max): ask for a smaller page and go on by its continuation"
+                "(page_entries_max): ask for a page within that and go on by its continuation"
             )
         rest = interval
         if continuation is not None:

@@ -86,7 +86,7 @@ def _value(column: KeyColumn, text: str) -> Any:  # noqa: ANN401 - a value of an
             return parsed(text).decode() if text.startswith('"') else text
         return _READERS[name](text)
     except (ValueError, KeyError) as cause:
-        raise InvalidKey(f"{column.field} is {name}: {text[:80]!r} is none") from cause
+        raise InvalidKey(f"{column.field} is {name}, which {text[:80]!r} is not") from cause
 
 
 def _bool(text: str) -> bool:

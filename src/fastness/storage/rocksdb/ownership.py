@@ -95,9 +95,7 @@ def _write_owner(handle: int) -> None:
 
 
 def _held_by(directory: Path, owner: Owner | None) -> str:
-    advice = (
-        "close it there, share it through `fastness serve`, or open it here with read_only=True"
-    )
+    advice = "write through that process or close it there, or open it here with read_only=True"
     if owner is None:
         return f"{directory} is held by another process: {advice}"
     if owner.pid == os.getpid() and owner.host == socket.gethostname():
