@@ -25,8 +25,8 @@ fastness set ./data greeting hello          # creates the database
 fastness get ./data greeting
 fastness scan ./data --prefix '("users",)'
 fastness shell ./data                       # keys and typed records, with completion
-fastness backup ./data ./backups/monday     # also while an application has it open
-fastness check ./backups/monday
+fastness backup ./data ./monday             # also while an application has it open
+fastness check ./monday
 ```
 
 **Which database.** A directory (`./data`, or `file:./data` as in Python), or `memory:`.
