@@ -16,8 +16,10 @@ and the form makes two hot checks one comparison of byte strings each:
 from __future__ import annotations
 
 from struct import Struct
+from struct import error as struct_error
 
 from fastness.encoding.timestamps import TIMESTAMP_MAX
+from fastness.errors import StoreDamaged
 
 HEADER_BYTES = 8
 EXPIRING = 1 << 63
@@ -47,22 +49,33 @@ def expiring(timestamp: int, expires_at: int, value: bytes) -> bytes:
 
 
 def timestamp_of(cell: bytes) -> int:
-    """The commit timestamp of a cell."""
-    head: int = _unpack_from(cell)[0]
+    """The commit timestamp of a cell; `StoreDamaged` for bytes that are none."""
+    try:
+        head: int = _unpack_from(cell)[0]
+    except struct_error:
+        raise cut_short(cell) from None
     return head & TIMESTAMP_MAX
 
 
 def expiry_of(cell: bytes) -> int:
     """The timestamp from which the value is gone; 0 where it never expires."""
-    if cell[0] < 0x80:
+    if cell[:1] < b"\x80":
         return 0
-    expires_at: int = _unpack_from(cell, 8)[0]
+    try:
+        expires_at: int = _unpack_from(cell, 8)[0]
+    except struct_error:
+        raise cut_short(cell) from None
     return expires_at
 
 
 def value_of(cell: bytes) -> bytes:
     """The value alone, whether or not it has expired."""
-    return cell[8:] if cell[0] < 0x80 else cell[16:]
+    return cell[8:] if cell[:1] < b"\x80" else cell[16:]
+
+
+def cut_short(cell: bytes) -> StoreDamaged:
+    """What is wrong with a cell that lacks its header or its expiry."""
+    return StoreDamaged(f"the stored cell {cell!r} is cut short: restore a backup")
 
 
 def value_at(cell: bytes | None, read_timestamp: int) -> bytes | None:
@@ -73,7 +86,7 @@ def value_at(cell: bytes | None, read_timestamp: int) -> bytes | None:
     """
     if cell is None:
         return None
-    if cell[0] < 0x80:
+    if cell[:1] < b"\x80":
         return cell[8:]
-    expires_at: int = _unpack_from(cell, 8)[0]
+    expires_at: int = expiry_of(cell)
     return cell[16:] if expires_at > read_timestamp else None

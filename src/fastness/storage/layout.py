@@ -4,7 +4,7 @@
 
     newest    key                                         -> cell
     history   escaped key, 00, ended (8)                  -> cell
-    log       commit timestamp (8), range id (8)          -> [keys replaced], [keys fresh]
+    log       commit timestamp (8), range id (8)          -> keys fresh, replaced, deleted
     state     'r', range id (8)                           -> epoch, batch, applied, horizon (8 each)
               'm', name                                   -> bytes of a mark
               'i'                                         -> identity, the directory's as well
@@ -13,9 +13,10 @@ Integers are big-endian, so rows sort as their numbers do. A key is escaped as i
 layer: each 00 becomes 00 ff, and a single 00 ends it. Thus history rows sort by key first and
 by the end of their version next, and no key's rows lie among another's.
 
-A log row lists the keys whose commit ended an older version ("replaced": a history row with
-that very timestamp exists until it is pruned) apart from those it brought into being
-("fresh"). Pruning therefore knows every row to remove without searching for it. The range id
+A log row lists the keys a commit brought into being ("fresh"), those it gave a new value
+("replaced") and those it took away ("deleted"). For the last two a history row with that very
+timestamp exists until it is pruned; for the first two a version with it. So pruning knows every
+row to remove without searching for it, and verification every row to expect. The range id
 keeps apart what one transaction wrote, at one timestamp, in two ranges of this store.
 
 Every decoder raises `StoreDamaged` for bytes no encoder here wrote.
@@ -98,16 +99,22 @@ def history_interval(interval: KeyInterval) -> KeyInterval:
 
 @dataclass(slots=True)
 class LogEntry:
-    """The keys one commit wrote in one range, apart by whether it ended an older version."""
+    """The keys one commit changed in one range, by what became of them."""
 
     timestamp: Timestamp
     range_id: int
-    replaced: list[bytes]
     fresh: list[bytes]
+    replaced: list[bytes]
+    deleted: list[bytes]
+
+    @property
+    def ended(self) -> list[bytes]:
+        """The keys of which the commit ended a version."""
+        return self.replaced + self.deleted
 
 
 _log_encode = msgspec.msgpack.Encoder().encode
-_log_decode = msgspec.msgpack.Decoder(tuple[list[bytes], list[bytes]]).decode
+_log_decode = msgspec.msgpack.Decoder(tuple[list[bytes], list[bytes], list[bytes]]).decode
 
 
 def log_row(timestamp: Timestamp, range_id: int) -> bytes:
@@ -115,9 +122,9 @@ def log_row(timestamp: Timestamp, range_id: int) -> bytes:
     return _log_key.pack(timestamp, range_id)
 
 
-def log_value(replaced: list[bytes], fresh: list[bytes]) -> bytes:
+def log_value(fresh: list[bytes], replaced: list[bytes], deleted: list[bytes]) -> bytes:
     """What the log's row of a commit holds."""
-    return _log_encode((replaced, fresh))
+    return _log_encode((fresh, replaced, deleted))
 
 
 def log_entry(row: bytes, value: bytes) -> LogEntry:
@@ -126,12 +133,9 @@ def log_entry(row: bytes, value: bytes) -> LogEntry:
         raise StoreDamaged(f"log row {row!r} is not a timestamp and a range id")
     timestamp, range_id = _log_key.unpack(row)
     try:
-        replaced, fresh = _log_decode(value)
+        return LogEntry(timestamp, range_id, *_log_decode(value))
     except msgspec.DecodeError as error:
-        raise StoreDamaged(
-            f"log row of timestamp {timestamp} cannot be decoded: {error}"
-        ) from error
-    return LogEntry(timestamp, range_id, replaced, fresh)
+        raise StoreDamaged(f"the log row of {timestamp} cannot be decoded: {error}") from error
 
 
 @dataclass(frozen=True, slots=True)

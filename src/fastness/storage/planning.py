@@ -100,13 +100,14 @@ def _plan_commit(
     timestamp = commit.timestamp
     head = header(timestamp)
     overlay = rows.newest
-    replaced: list[bytes] = []
     fresh: list[bytes] = []
+    replaced: list[bytes] = []
+    deleted: list[bytes] = []
     for key, value in writes.items():
         old = overlay[key] if key in overlay else newest(key)
         if old is not None:
             rows.history.append((history_row(key, timestamp), old))
-            replaced.append(key)
+            (deleted if value is None else replaced).append(key)
         elif value is None:
             continue
         else:
@@ -117,8 +118,8 @@ def _plan_commit(
             expiring_value = writes[key]
             if expiring_value is not None:
                 overlay[key] = expiring(timestamp, expires_at, expiring_value)
-    if replaced or fresh:
-        rows.log.append((log_row(timestamp, range_id), log_value(replaced, fresh)))
+    if fresh or replaced or deleted:
+        rows.log.append((log_row(timestamp, range_id), log_value(fresh, replaced, deleted)))
 
 
 def _erased(

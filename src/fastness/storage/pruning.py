@@ -28,7 +28,7 @@ class PrunePlace:
     entry: LogEntry | None = None
     """The entry that is partly done."""
     done: int = 0
-    """How many of its replaced keys are pruned."""
+    """How many of the versions it ended are pruned."""
 
 
 @dataclass(slots=True)
@@ -55,10 +55,11 @@ def prune_step(
             if entry.range_id != range_id:
                 after, entry = entry.timestamp, None
                 continue
-        taken = entry.replaced[done : done + limit - len(rows)]
+        ended = entry.ended
+        taken = ended[done : done + limit - len(rows)]
         rows.extend((Table.HISTORY, history_row(key, entry.timestamp)) for key in taken)
         done += len(taken)
-        if done < len(entry.replaced) or len(rows) >= limit:
+        if done < len(ended) or len(rows) >= limit:
             break
         rows.append((Table.LOG, log_row(entry.timestamp, range_id)))
         after, entry = entry.timestamp, None

@@ -21,7 +21,7 @@ from typing import Protocol
 
 from fastness.encoding.intervals import KeyInterval
 from fastness.encoding.timestamps import TIMESTAMP_MAX, Timestamp
-from fastness.errors import SnapshotTooOld
+from fastness.errors import SnapshotTooOld, StoreDamaged
 from fastness.storage.cells import bound, timestamp_of, value_of
 from fastness.storage.contract import Change, Item
 from fastness.storage.layout import (
@@ -177,9 +177,7 @@ def _overwritten(
         yield from _visible_history(view, interval, at, reverse=reverse)
         return
     begin, end = interval
-    keys = {
-        key for row, value in page for key in log_entry(row, value).replaced if begin <= key < end
-    }
+    keys = {key for row, value in page for key in log_entry(row, value).ended if begin <= key < end}
     for key in sorted(keys, reverse=reverse):
         cell = history_cell(view, key, at)
         if cell is not None:
@@ -242,9 +240,13 @@ def changes_between(
 
 
 def _change(view: View, entry: LogEntry) -> Change:
-    writes: list[tuple[bytes, bytes | None]] = []
-    for key in sorted(entry.replaced + entry.fresh):
+    writes: list[tuple[bytes, bytes | None]] = [(key, None) for key in entry.deleted]
+    for key in (*entry.fresh, *entry.replaced):
         cell = cell_at(view, key, entry.timestamp)
-        written = cell is not None and timestamp_of(cell) == entry.timestamp
-        writes.append((key, value_of(cell) if written and cell is not None else None))
-    return Change(entry.timestamp, tuple(writes))
+        if cell is None or timestamp_of(cell) != entry.timestamp:
+            raise StoreDamaged(
+                f"the log tells that {key!r} was written at {entry.timestamp}, but that version "
+                "is gone: restore a backup"
+            )
+        writes.append((key, value_of(cell)))
+    return Change(entry.timestamp, tuple(sorted(writes)))

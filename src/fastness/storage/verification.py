@@ -5,10 +5,9 @@ the rows say together::
 
     newest    a cell per key, committed at or below what was applied
     history   per key: versions follow each other without overlap, the newest after the last
-    log       each entry's replaced keys have the history rows that pruning will look for,
-              each key it wrote has the version it made, and every version and every ended
-              version above the prune horizon is listed
-    state     rows decode, horizons lie below what was applied
+    log       above the prune horizon: each entry's versions and ended versions are there, what it
+              deleted is absent at its timestamp, and no version is there that it does not list
+    state     rows decode
 
 Memory stays bounded: the two directions of "log and versions agree" are compared as sums of
 row digests, not as sets.
@@ -150,24 +149,28 @@ class Verification:
             if entry.timestamp > self._applied:
                 self._note("log", f"timestamp {entry.timestamp} is above what was applied")
             if entry.timestamp > self._horizon:
-                ended += sum(_digest(key, entry.timestamp) for key in entry.replaced)
-                versions += self._check_entry(entry)
+                self._check_entry(entry)
+                ended += sum(_digest(key, entry.timestamp) for key in entry.ended)
+                written = (*entry.fresh, *entry.replaced)
+                versions += sum(_digest(key, entry.timestamp) for key in written)
         if ended != self._ended_digest:
             self._note("log", "the overwritten versions it lists are not those of the history")
         if versions != self._version_digest:
             self._note("log", "the versions it lists are not those stored")
 
-    def _check_entry(self, entry: LogEntry) -> int:
-        """Check one commit's keys; returns the digest of the versions it made."""
-        for key in entry.replaced:
-            if self._view.get(Table.HISTORY, history_row(key, entry.timestamp)) is None:
-                self._note("log", f"{key!r} ended a version at {entry.timestamp}, which is gone")
-        digest = 0
-        for key in (*entry.replaced, *entry.fresh):
-            cell = cell_at(self._view, key, entry.timestamp)
-            if cell is not None and timestamp_of(cell) == entry.timestamp:
-                digest += _digest(key, entry.timestamp)
-        return digest
+    def _check_entry(self, entry: LogEntry) -> None:
+        """Check that what one commit says it wrote, ended and deleted is so."""
+        at = entry.timestamp
+        for key in entry.ended:
+            if self._view.get(Table.HISTORY, history_row(key, at)) is None:
+                self._note("log", f"{key!r} ended a version at {at}, which is gone")
+        for key in (*entry.fresh, *entry.replaced):
+            cell = cell_at(self._view, key, at)
+            if cell is None or timestamp_of(cell) != at:
+                self._note("log", f"{key!r} was written at {at}, but that version is gone")
+        for key in entry.deleted:
+            if cell_at(self._view, key, at) is not None:
+                self._note("log", f"{key!r} was deleted at {at}, but is there")
 
 
 def _digest(key: bytes, timestamp: Timestamp) -> int:
