@@ -26,6 +26,11 @@ class Gate:
             if not self._opened.wait(PATIENCE_SECONDS):
                 raise TimeoutError("nobody let the batch go on")
 
+    @property
+    def stops_next(self) -> bool:
+        """Whether the batch that comes next will be stopped."""
+        return self._closed
+
     def stop_next(self) -> None:
         """Stop the batch that comes next."""
         self._reached.clear()

@@ -86,6 +86,7 @@ class AsyncDatabase:
     async def run(
         self,
         function: Callable[Concatenate[AsyncTransaction, P], Awaitable[T]],
+        /,
         *args: P.args,
         **kwargs: P.kwargs,
     ) -> T:
@@ -100,6 +101,7 @@ class AsyncDatabase:
         self,
         timeout: float | None,  # noqa: ASYNC109 - it bounds retries, not one await
         function: Callable[Concatenate[AsyncTransaction, P], Awaitable[T]],
+        /,
         *args: P.args,
         **kwargs: P.kwargs,
     ) -> T:

@@ -14,7 +14,7 @@ from fastness.hosting import InlineHost
 from fastness.model.layout import SCHEMA_VERSION_KEY
 from fastness.model.operations import Schema
 from fastness.ranges import Reservation
-from fastness.transactions import TURN_MS, Retries, require_timeout
+from fastness.transactions import TURN_MS, Retries
 
 ELDEST: tuple[Timestamp, bytes] = (0, b"")
 """The priority of what others wait for: no reservation holds it back."""
@@ -37,7 +37,7 @@ class Place(Protocol):
 class Attempts:
     """Begins transactions, says how long to pause between them, keeps the starving one's turn."""
 
-    __slots__ = ("_place", "_priority", "_retries", "_timeout", "_turn")
+    __slots__ = ("_place", "_priority", "_retries", "_turn")
 
     def __init__(
         self,
@@ -45,12 +45,16 @@ class Attempts:
         timeout: float | None,
         priority: tuple[Timestamp, bytes] | None = None,
     ) -> None:
-        require_timeout(timeout)  # now, not at the first conflict
         self._place = place
-        self._timeout = timeout
         self._priority = priority
-        self._retries: Retries | None = None
+        # A time that was given counts from here, and is checked here.
+        self._retries = None if timeout is None else self._count_from_now(timeout)
         self._turn: Reservation | None = None
+
+    def _count_from_now(self, timeout: float | None) -> Retries:
+        engine = self._place.engine
+        boot_ns = engine.clock.boot_ns()
+        return Retries(engine.limits, engine.random, timeout=timeout, boot_ns=boot_ns)
 
     def begin(self, kind: type[A]) -> A:
         """The next attempt; it keeps the first one's priority."""
@@ -65,9 +69,7 @@ class Attempts:
         engine = self._place.engine
         now_ns = engine.clock.boot_ns()
         if self._retries is None:
-            self._retries = Retries(
-                engine.limits, engine.random, timeout=self._timeout, boot_ns=now_ns
-            )
+            self._retries = self._count_from_now(None)
         pause_s = self._retries.pause_s(error, now_ns)
         if isinstance(error, Conflict) and error.key == SCHEMA_VERSION_KEY:
             self._place.refresh_schema()

@@ -81,6 +81,7 @@ class Database:
     def run(
         self,
         function: Callable[Concatenate[Transaction, P], T],
+        /,
         *args: P.args,
         **kwargs: P.kwargs,
     ) -> T:
@@ -95,6 +96,7 @@ class Database:
         self,
         timeout: float | None,
         function: Callable[Concatenate[Transaction, P], T],
+        /,
         *args: P.args,
         **kwargs: P.kwargs,
     ) -> T:

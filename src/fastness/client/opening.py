@@ -82,6 +82,8 @@ def open_embedded(
     """Open the store a URL names, the engine over it, and register classes."""
     if durability not in ("sync", "relaxed"):
         raise InvalidOption(f"durability={durability!r} is neither 'sync' nor 'relaxed'")
+    if limits is not None and not isinstance(limits, Limits):
+        raise InvalidOption(f"limits={limits!r} is no Limits: give fastness.Limits(...)")
     limits = limits or Limits()
     store = open_store(url, limits=limits, read_only=read_only)
     try:

@@ -10,7 +10,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar, overload
 from fastness.client.async_database import AsyncDatabase
 from fastness.client.database import Database
 from fastness.client.transaction import AsyncTransaction, Transaction
-from fastness.errors import ForeignTransaction
+from fastness.errors import ForeignTransaction, UsageError
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -30,11 +30,16 @@ def transactional(function: Callable[..., Any]) -> Callable[..., Any]:
     Given a database it begins, retries and commits (as `database.run`); given a transaction
     it joins, and whoever began that one commits it.
     """
+    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        raise UsageError(
+            f"{function.__qualname__} is a generator: its body would run after the commit. "
+            "Return a list, or take the transaction where it is iterated"
+        )
     if inspect.iscoroutinefunction(function):
 
         @functools.wraps(function)
         async def run_async(
-            place: AsyncDatabase | AsyncTransaction, *args: object, **kwargs: object
+            place: AsyncDatabase | AsyncTransaction, /, *args: object, **kwargs: object
         ) -> object:
             if isinstance(place, AsyncDatabase):
                 return await place.run(function, *args, **kwargs)
@@ -44,7 +49,7 @@ def transactional(function: Callable[..., Any]) -> Callable[..., Any]:
         return run_async
 
     @functools.wraps(function)
-    def run(place: Database | Transaction, *args: object, **kwargs: object) -> object:
+    def run(place: Database | Transaction, /, *args: object, **kwargs: object) -> object:
         if isinstance(place, Database):
             return place.run(function, *args, **kwargs)
         _require(place, Transaction, Database, function)

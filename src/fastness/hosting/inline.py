@@ -149,11 +149,14 @@ class InlineHost(SnapshotReads):
                     self._leading = True
                     return True
                 through = self._range.visible
-            if state is not CommitState.NEEDS_STORE:
-                return False
-            validate_in_store(commit, self.store, through=through, horizon=self.prune_horizon)
-            if commit.state is FAILED:
-                return False
+            if state is CommitState.NEEDS_STORE:
+                validate_in_store(commit, self.store, through=through, horizon=self.prune_horizon)
+                state = commit.state
+                if state is not FAILED:
+                    continue
+            if state is FAILED:
+                self.counts.conflicts += 1
+            return False
 
     def _start_committer(self) -> None:
         """Let the committer thread lead; it is started when first needed."""
@@ -250,17 +253,19 @@ class InlineHost(SnapshotReads):
         for commit in settled:
             if commit.state is COMMITTED:
                 counts.commits += 1
-            elif commit.state is CommitState.NEEDS_STORE and not self._resubmit(commit):
-                continue
-            else:
+            elif commit.state is FAILED:
                 counts.conflicts += 1
+            elif not self._resubmit(commit):
+                continue
             done.append(commit.waiter)
         wake_all(done)
 
     def _resubmit(self, commit: Commit) -> bool:
         """Validate a waiting commit against the store; whether it is settled now."""
         validate_in_store(commit, self.store, through=self.visible, horizon=self.prune_horizon)
-        if commit.state is not FAILED:
+        if commit.state is FAILED:
+            self.counts.conflicts += 1
+        else:
             try:
                 if self._submit(commit) and commit.waiter is not None:
                     # Under the mutex: its thread may be torn away at this very moment.
@@ -330,15 +335,16 @@ class InlineHost(SnapshotReads):
         """Remove a few versions that ended before the retained window; how many."""
         # The oracle's time: the wall clock may jump ahead, and would take the window with it.
         horizon = self.read_timestamp() - from_milliseconds(self.limits.retention_ms)
-        if horizon <= self.prune_horizon:
+        if horizon < self.prune_horizon:
             return 0
         return self.prune_to(horizon)
 
     def prune_to(self, horizon: Timestamp) -> int:
         """One pruning step up to `horizon`, at or below the visible timestamp."""
         check(horizon <= self.visible, f"horizon {horizon} is above {self.visible}")
-        self.prune_horizon = max(self.prune_horizon, horizon)
         with self._store_lock:
+            # Under the lock, or it could sink below what another step has removed.
+            self.prune_horizon = max(self.prune_horizon, horizon)
             return self.store.prune(RANGE_ID, self.prune_horizon, self.limits.prune_step_keys)
 
     def watch(self, key: bytes, seen: Timestamp | None) -> Watch:
@@ -409,7 +415,9 @@ class InlineHost(SnapshotReads):
         if self._committer_thread is not None:
             self._committer.put(None)
             self._committer_thread.join()
-        if clean:
-            with self._store_lock:
-                self.store.record({CEILING_MARK: self._oracle.issued.to_bytes(8, "big")})
-        self.store.close()
+        try:
+            if clean:
+                with self._store_lock:
+                    self.store.record({CEILING_MARK: self._oracle.issued.to_bytes(8, "big")})
+        finally:
+            self.store.close()

@@ -8,7 +8,7 @@ from fastness.transactions.async_transaction import AsyncKeyValueTransaction
 from fastness.transactions.contract import Engine
 from fastness.transactions.core import EXPIRY_PREFIX, TransactionCore, TransactionState
 from fastness.transactions.page import Page, Usage
-from fastness.transactions.retry import TURN_MS, Retries, require_timeout
+from fastness.transactions.retry import TURN_MS, Retries
 from fastness.transactions.transaction import KeyValueTransaction
 
 __all__ = [
@@ -22,5 +22,4 @@ __all__ = [
     "TransactionCore",
     "TransactionState",
     "Usage",
-    "require_timeout",
 ]

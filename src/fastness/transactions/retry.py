@@ -22,9 +22,14 @@ TURN_MS = 1_000
 _BASE_MS = 0.5
 
 
-def require_timeout(timeout: object) -> None:
-    """`InvalidOption` for what is no time to retry within."""
-    if timeout is not None and not (isinstance(timeout, (int, float)) and timeout > 0):
+TIMEOUT_S_MAX = 1e9
+"""Thirty years: what a longer time is taken for."""
+
+
+def _require_timeout(timeout: object) -> None:
+    if timeout is None:
+        return
+    if not isinstance(timeout, (int, float)) or isinstance(timeout, bool) or not timeout > 0:
         raise InvalidOption(f"timeout={timeout!r} is not a positive number of seconds")
 
 
@@ -37,8 +42,8 @@ class Retries:
         self, limits: Limits, random: Random, *, timeout: float | None, boot_ns: int
     ) -> None:
         """Count from now; `timeout` in seconds, `limits.retry_ms` without."""
-        require_timeout(timeout)
-        seconds = limits.retry_ms / 1_000 if timeout is None else timeout
+        _require_timeout(timeout)
+        seconds = limits.retry_ms / 1_000 if timeout is None else min(timeout, TIMEOUT_S_MAX)
         self._ends_ns = boot_ns + int(seconds * 1e9)
         self._limits = limits
         self._random = random

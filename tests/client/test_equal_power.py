@@ -1,0 +1,131 @@
+"""The synchronous and the asynchronous faces: the same names, the same answers."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from fastness.client import AsyncDatabase, AsyncTransaction, Database, Transaction
+from fastness.encoding import counters
+from fastness.errors import FastnessError
+
+Pair = tuple[type, type]
+PAIRS: list[Pair] = [(Database, AsyncDatabase), (Transaction, AsyncTransaction)]
+
+
+def public(kind: type) -> dict[str, Any]:
+    """The public names of a class and what stands behind them."""
+    return {name: what for name, what in inspect.getmembers(kind) if not name.startswith("_")}
+
+
+@pytest.mark.parametrize("pair", PAIRS, ids=["database", "transaction"])
+def test_both_faces_have_the_same_names(pair: Pair) -> None:
+    """Whatever one can, the other can, under the same name."""
+    assert set(public(pair[0])) == set(public(pair[1]))
+
+
+@pytest.mark.parametrize("pair", PAIRS, ids=["database", "transaction"])
+def test_both_faces_take_the_same_parameters(pair: Pair) -> None:
+    """In the same order, with the same defaults."""
+    ours, theirs = (public(kind) for kind in pair)
+    for name, method in ours.items():
+        if callable(method):
+            assert [
+                (one.name, one.kind, one.default)
+                for one in inspect.signature(method).parameters.values()
+            ] == [
+                (one.name, one.kind, one.default)
+                for one in inspect.signature(theirs[name]).parameters.values()
+            ], name
+
+
+SCRIPT: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = [
+    ("set", (b"a", b"1"), {}),
+    ("get", (b"a",), {}),
+    ("add", (b"n", 5), {}),
+    ("add", (b"n", -2), {}),
+    ("min", (b"n", 1), {}),
+    ("max", (b"m", 9), {}),
+    ("append", (b"a", b"2"), {}),
+    ("compare_and_clear", (b"a", b"other"), {}),
+    ("get_many", ([b"a", b"n", b"m", b"none"],), {}),
+    ("scan", (b"a", b"z"), {"limit": 2}),
+    ("scan", (b"a", b"z"), {"reverse": True}),
+    ("set", (b"b", b"1"), {}),
+    ("delete", (b"b",), {}),
+    ("delete_range", (b"m", b"n"), {}),
+    ("get", ("text",), {}),
+    ("scan", (b"z", b"a"), {}),
+    ("set", (b"a", None), {}),
+    ("scan", (b"", b"\xff"), {}),
+]
+"""What is asked of both, in this order."""
+
+
+def told(call: Callable[[], object]) -> object:
+    """The answer, or the class and the message of the error."""
+    try:
+        return call()
+    except FastnessError as error:
+        return type(error), str(error)
+
+
+def test_both_faces_answer_alike_inside_a_transaction(database: Database) -> None:
+    """Values, pages, continuation tokens and errors."""
+    twin = AsyncDatabase(database.embedded)
+
+    async def through_tasks() -> list[object]:
+        answers: list[object] = []
+        tx = twin.transaction()
+        for name, arguments, options in SCRIPT:
+            try:
+                answer = getattr(tx, name)(*arguments, **options)
+                answers.append(await answer if inspect.isawaitable(answer) else answer)
+            except FastnessError as error:
+                answers.append((type(error), str(error)))
+        answers.append([entry async for entry in tx.scan_all(b"", b"\xff")])
+        tx.cancel()
+        return answers
+
+    tx = database.transaction()
+    ours = [
+        told(lambda call=(name, arguments, options): getattr(tx, call[0])(*call[1], **call[2]))  # type: ignore[misc]
+        for name, arguments, options in SCRIPT
+    ]
+    ours.append(list(tx.scan_all(b"", b"\xff")))
+    tx.cancel()
+    assert asyncio.run(through_tasks()) == ours
+
+
+def test_both_faces_write_alike(database: Database) -> None:
+    """The one-operation calls of the database answer their commit timestamps."""
+    twin = AsyncDatabase(database.embedded)
+
+    async def through_tasks() -> None:
+        stamps = [
+            await twin.set(b"async", b"1"),
+            await twin.add(b"n", 2),
+            await twin.delete(b"sync"),
+            await twin.delete_range(b"x", b"z"),
+        ]
+        assert stamps == sorted(set(stamps))
+        assert await twin.get_many([b"async", b"sync", b"n"]) == [b"1", None, counters.encode(5)]
+        page = await twin.scan(b"", b"\xff", limit=1, reverse=True)
+        assert page.entries == [(b"n", counters.encode(5))]
+        rest = await twin.scan(b"", b"\xff", limit=9, reverse=True, continuation=page.continuation)
+        assert rest.entries == [(b"async", b"1")]
+        assert [key async for key, _ in twin.scan_all(b"", b"\xff")] == [b"async", b"n"]
+
+    stamps = [
+        database.set(b"sync", b"1"),
+        database.set(b"y", b"1"),
+        database.add(b"n", 3),
+        database.delete(b"none"),
+    ]
+    assert stamps == sorted(set(stamps))
+    asyncio.run(through_tasks())
+    assert list(database.scan_all(b"", b"\xff")) == [(b"async", b"1"), (b"n", counters.encode(5))]
