@@ -78,7 +78,11 @@ class AsyncDatabase:
         *parts: IndexOf[Any] | TotalOf[Any],
         timeout: float | None = None,  # noqa: ASYNC109 - handed to a thread
     ) -> bool:
-        """Wait until these indexes and totals are built; `False` when `timeout` s passed."""
+        """Wait until these indexes and totals are built; `False` when `timeout` s passed.
+
+        Raises `SchemaError` when one cannot be built: two records hold the same values of a
+        unique index, which the message names.
+        """
         return await asyncio.to_thread(self.embedded.wait_until_readable, parts, timeout)
 
     # ------------------------------------------------- one-operation calls

@@ -29,8 +29,14 @@ class Place(Protocol):
     engine: InlineHost
     schema: Schema
 
+    problems: dict[str, str]
+
     def refresh_schema(self) -> None:
         """Take up the stored schema."""
+        ...
+
+    def cannot_build(self, name: str, problem: str) -> None:
+        """Note why an index or total cannot be built."""
         ...
 
 

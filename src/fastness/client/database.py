@@ -73,7 +73,11 @@ class Database:
     def wait_until_readable(
         self, *parts: IndexOf[Any] | TotalOf[Any], timeout: float | None = None
     ) -> bool:
-        """Block until these indexes and totals are built; `False` when `timeout` s passed."""
+        """Block until these indexes and totals are built; `False` when `timeout` s passed.
+
+        Raises `SchemaError` when one cannot be built: two records hold the same values of a
+        unique index, which the message names.
+        """
         return self.embedded.wait_until_readable(parts, timeout)
 
     # ------------------------------------------------- one-operation calls

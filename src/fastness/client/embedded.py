@@ -70,6 +70,8 @@ class Embedded:
         self.schema = Schema(limits=limits)
         self._classes: list[type[Record]] = []
         self._schema_changed = Condition()
+        self.problems: dict[str, str] = {}
+        """Why indexes and totals cannot be built, by name; forgotten when classes are used."""
         self._upkeep = Upkeep(self)
         self._read_only = read_only
         _open.add(self)
@@ -99,6 +101,7 @@ class Embedded:
             registration = run_attempts(self, None, register, arguments, priority=ELDEST)
             self.schema = registration.schema
             self._classes = wanted
+            self.problems.clear()
             self._schema_changed.notify_all()
         self._upkeep.kick()
         return registration.changes
@@ -122,12 +125,31 @@ class Embedded:
     def wait_until_readable(
         self, parts: Iterable[IndexOf[Any] | TotalOf[Any]], timeout: float | None
     ) -> bool:
-        """Block until these are built."""
+        """Block until these are built; `SchemaError` when one cannot be, as the data is."""
         wanted = list(parts)
+
+        def problems() -> list[str]:
+            return [
+                self.problems[name] for name in map(self._name_of, wanted) if name in self.problems
+            ]
+
         with self._schema_changed:
-            return self._schema_changed.wait_for(
-                lambda: all(self.schema.is_readable(part) for part in wanted), timeout
+            in_time = self._schema_changed.wait_for(
+                lambda: problems() or all(self.schema.is_readable(part) for part in wanted), timeout
             )
+            if problems():
+                raise SchemaError("; ".join(problems()))
+            return bool(in_time)
+
+    def _name_of(self, part: IndexOf[Any] | TotalOf[Any]) -> str:
+        plan = self.schema.index(part) if isinstance(part, IndexOf) else self.schema.total(part)
+        return plan.name
+
+    def cannot_build(self, name: str, problem: str) -> None:
+        """Note why an index or total cannot be built, for whoever waits for it."""
+        with self._schema_changed:
+            self.problems[name] = problem
+            self._schema_changed.notify_all()
 
     def outcome_of(self, identity: bytes) -> Commit:
         """The interrupted commit of this id; `InvalidOption` when there is none."""

@@ -36,7 +36,6 @@ class Upkeep:
     def __init__(self, place: Place) -> None:
         self._place = place
         self._engine = place.engine
-        self._problems: dict[str, str] = {}
         self._awake = Event()
         self._stopping = False
         self._thread: Thread | None = None
@@ -56,7 +55,6 @@ class Upkeep:
 
     def kick(self) -> None:
         """Look for work now: something was registered."""
-        self._problems.clear()
         self._awake.set()
 
     def _run(self) -> None:
@@ -93,12 +91,12 @@ class Upkeep:
         schema = self._place.schema
         if not schema.catalog.clearing and not schema.pending():
             return False
-        skip = frozenset(self._problems)
+        skip = frozenset(self._place.problems)
         step = run_attempts(self._place, None, build_step, (skip,), priority=ELDEST)
         if step is None:
             return False
         if step.problem:
-            self._problems[step.name] = step.problem
+            self._place.cannot_build(step.name, step.problem)
             _log.error("%s", step.problem)
         if step.finished:
             self._place.refresh_schema()
