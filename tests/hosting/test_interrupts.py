@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from fastness.client import Database
+from fastness.client import AsyncDatabase, AsyncTransaction, Database, Transaction
 from fastness.errors import InvalidOption
 from fastness.runtime import ManualClock
-from fastness.transactions import KeyValueTransaction
+from fastness.transactions import TransactionCore
 from tests.hosting.gates import Gate
 from tests.hosting.workers import Worker
 from tests.transactions.databases import driven, store_with_faults
@@ -26,6 +27,7 @@ WATCHED = (
     "/ranges/range.py",
     "/transactions/transaction.py",
     "/transactions/core.py",
+    "/transactions/async_transaction.py",
 )
 """Where the interrupts come. In the stores they are deferred like everywhere in a leader."""
 
@@ -65,14 +67,14 @@ class CtrlC:
         return self._trace
 
 
-def begun(database: Database) -> KeyValueTransaction:
+def begun(database: Database) -> Transaction:
     """A transaction that is going to write."""
     tx = database.transaction()
     tx.set(b"interrupted", b"1")
     return tx
 
 
-def check_aftermath(database: Database, tx: KeyValueTransaction) -> None:
+def check_aftermath(database: Database, tx: TransactionCore) -> None:
     """Others commit, the outcome is what is stored, and the database closes."""
     Worker(partial(database.set, b"other", b"1")).result()
     stored = database.get(b"interrupted")
@@ -119,3 +121,35 @@ def test_a_waiter_interrupted_anywhere_passes_leadership_on(tmp_path: Path) -> N
         check_aftermath(database, tx)
         line, came = line + 1, interrupt.came
     assert line > 50
+
+
+def test_a_task_interrupted_anywhere_leaves_a_usable_database(tmp_path: Path) -> None:
+    """A loop of the main thread is torn away while one of its tasks hands its commit over."""
+
+    async def commit(database: Database) -> None:
+        twin = AsyncDatabase(database.embedded)
+        tx = twin.transaction()
+        tx.set(b"interrupted", b"1")
+        started.append(tx)
+        with interrupt.strikes():
+            await tx.commit()
+
+    line, came = 1, True
+    while came:
+        interrupt = CtrlC(line)
+        started: list[AsyncTransaction] = []
+        database = driven(store_with_faults("memory", tmp_path, Gate()), ManualClock())
+        # Not asyncio.run, whose handler cancels the task; but what it does when that is too late.
+        loop = asyncio.new_event_loop()
+        task = loop.create_task(commit(database))
+        try:
+            loop.run_until_complete(task)
+        except KeyboardInterrupt:
+            sys.settrace(None)
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                loop.run_until_complete(task)
+        loop.close()
+        check_aftermath(database, started[0])
+        line, came = line + 1, interrupt.came
+    assert line > 20

@@ -120,8 +120,9 @@ class InlineHost(SnapshotReads):
         """As `commit`, for a task. Cancelling it leaves the commit under way."""
         waiter = TaskWaiter(self._start_committer)
         commit.waiter = waiter
-        if self._submit(commit):
-            self._start_committer()
+        with InterruptsDeferred():
+            if self._submit(commit):
+                self._start_committer()
         if not commit.settled:
             await waiter.future
 
