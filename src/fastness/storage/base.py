@@ -186,12 +186,10 @@ class RowStore(ABC):
                 rows = plan(batch, row, self.newest, self._live_keys)
             except Exception as error:
                 raise self.failure(error) from error
-            if row.applied > self._bound:
-                self._bound = row.applied
+            self._bound = max(self._bound, row.applied)
             self._perform(lambda: self._write_batch(rows), APPLY_BEGIN, APPLY_END)
             self._ranges[batch.range_id] = row
-            if row.applied > self._applied:
-                self._applied = row.applied
+            self._applied = max(self._applied, row.applied)
 
     def sync(self) -> None:
         """Make every applied batch durable."""

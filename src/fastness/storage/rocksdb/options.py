@@ -49,6 +49,7 @@ class TableOptions:
 
     database: Options
     families: dict[str, Options]
+    write_buffer_bytes: int
 
 
 def table_options(
@@ -82,13 +83,17 @@ def table_options(
     families = {name: base() for name in FAMILIES.values()}
     for table, name in FAMILIES.items():
         families[name].set_block_based_table_factory(_blocks(cache, points=table == Table.NEWEST))
-    return TableOptions(base(), families)
+    return TableOptions(base(), families, limits.write_buffer_bytes)
 
 
 def _bound_sizes(options: Options, limits: Limits, open_files: int) -> None:
     """Memory, files, logs: nothing grows with the data or with time."""
     options.set_db_write_buffer_size(limits.write_buffer_bytes)
-    options.set_write_buffer_size(limits.write_buffer_bytes)
+    # One buffer is being written to a table file, others wait, before writes must.
+    options.set_write_buffer_size(limits.write_buffer_bytes // 2)
+    options.set_max_write_buffer_number(4)
+    options.set_level_zero_slowdown_writes_trigger(40)
+    options.set_level_zero_stop_writes_trigger(60)
     # What a reopening after a crash has to replay.
     options.set_max_total_wal_size(limits.write_buffer_bytes)
     options.set_max_open_files(open_files)

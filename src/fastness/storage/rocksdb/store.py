@@ -42,7 +42,7 @@ from fastness.storage.rocksdb.directory import (
     identity_for_inspection,
     open_directory,
 )
-from fastness.storage.rocksdb.engine import RocksView, Tables
+from fastness.storage.rocksdb.engine import Tables
 from fastness.storage.rocksdb.files import bytes_below, make_directory
 from fastness.storage.rocksdb.frozen import FrozenTables
 from fastness.storage.rocksdb.identity import (
@@ -52,6 +52,7 @@ from fastness.storage.rocksdb.identity import (
 )
 from fastness.storage.rocksdb.recovery import open_frozen
 from fastness.storage.rocksdb.translation import translated
+from fastness.storage.rocksdb.view import RocksView
 from fastness.storage.verification import Verification
 
 VERIFY_CACHE_BYTES = 8 * MIB
