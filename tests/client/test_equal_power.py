@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -93,7 +94,7 @@ def test_both_faces_answer_alike_inside_a_transaction(database: Database) -> Non
 
     tx = database.transaction()
     ours = [
-        told(lambda call=(name, arguments, options): getattr(tx, call[0])(*call[1], **call[2]))  # type: ignore[misc]
+        told(partial(getattr(tx, name), *arguments, **options))
         for name, arguments, options in SCRIPT
     ]
     ours.append(list(tx.scan_all(b"", b"\xff")))
