@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from fastness.encoding.intervals import KeyInterval, prefix_end, successor
 from fastness.encoding.timestamps import TIMESTAMP_MAX
 from fastness.errors import StoreDamaged
-from fastness.storage import cells, layout
+from fastness.storage import MemoryStore, cells, layout
 from fastness.storage.layout import LogEntry, RangeRow
 from fastness.storage.rocksdb.high_water import SLOT_BYTES, HighWater, decode_notes, encode_note
+from tests.storage.homes import RANGE, Writer, commit
 
 timestamps = st.integers(0, TIMESTAMP_MAX)
 keys = st.lists(st.sampled_from([b"\x00", b"\x01", b"\xff", b"a"]), max_size=5).map(b"".join)
@@ -148,3 +149,25 @@ def test_one_torn_note_leaves_the_other(
     content[offset] ^= change
     allowed = {HighWater(*one), HighWater(*two)}
     assert decode_notes(bytes(content), Path()) in allowed
+
+
+def hexadecimal(data: bytes) -> str:
+    """Bytes as the page of keys shows them."""
+    return data.hex(" ")
+
+
+def test_the_page_of_keys_shows_these_rows() -> None:
+    """The example in `docs/KEYS.md` is what a store writes for it."""
+    store = MemoryStore()
+    writer = Writer(store)
+    writer.apply(commit(1, k="a"), commit(2, k="b"), commit(3, k=None))
+    page = (Path(__file__).parents[2] / "docs" / "KEYS.md").read_text()
+    shown = [
+        *((layout.history_row(b"k", at), store.get(b"k", at - 1)) for at in (2, 3)),
+        (layout.log_row(1, RANGE), layout.log_value([b"k"], [], [])),
+        (layout.log_row(2, RANGE), layout.log_value([], [b"k"], [])),
+        (layout.log_row(3, RANGE), layout.log_value([], [], [b"k"])),
+    ]
+    for row, value in shown:
+        assert value is not None
+        assert f"`{hexadecimal(row)}` | `{hexadecimal(value)}`" in page

@@ -103,9 +103,8 @@ def _open_owned(path: Path, limits: Limits, ownership: Ownership, faults: Faults
         # Recovery wrote all it found in the logs to table files, durably.
         high_water.note(reached)
         reserve.hold()
-    except BaseException:
-        with suppress(Exception):
-            tables.close()
+    except BaseException as failed:
+        tables.close_after(failed)
         raise
     return OwnedDirectory(path, identity.identity, ownership, tables, high_water, reserve)
 

@@ -13,7 +13,6 @@ Habits of `rocksdict` and RocksDB that shape this module, each held down by a te
 from __future__ import annotations
 
 import os
-from contextlib import suppress
 from pathlib import Path
 
 from rocksdict import (
@@ -70,13 +69,13 @@ class Tables:
         self.families: dict[Table, Rdict] = {}
         self.handles: dict[Table, ColumnFamily] = {}
         self._in_order: tuple[ColumnFamily, ...] = ()
+        self._closing_error: Exception | None = None
         try:
             for table, name in FAMILIES.items():
                 self.families[table] = self.root.get_column_family(name)
                 self.handles[table] = self.root.get_column_family_handle(name)
-        except BaseException:
-            with suppress(Exception):
-                self.close()
+        except BaseException as failed:
+            self.close_after(failed)
             raise
         self._in_order = tuple(self.handles[table] for table in Table)
 
@@ -129,18 +128,31 @@ class Tables:
         for family in self.families.values():
             family.flush()
 
+    def close_family(self, table: Table) -> None:
+        """Close one table before the others; `close` raises what goes wrong here."""
+        self._close(self.families[table])
+
     def close(self) -> None:
         """Release the database; raises the first error met, after all is released."""
-        first: Exception | None = None
         families = (*self.families.values(), self.root)
         # A handle left behind would keep the directory locked.
         self.families, self.handles, self._in_order = {}, {}, ()
         for family in families:
-            try:
-                family.close()
-            except DbClosedError:
-                continue
-            except Exception as error:  # noqa: BLE001 - rocksdict raises nothing narrower
-                first = first or error
-        if first is not None:
-            raise first
+            self._close(family)
+        if self._closing_error is not None:
+            raise self._closing_error
+
+    def close_after(self, failed: BaseException) -> None:
+        """Release the database because of another error, which a further one only adds to."""
+        try:
+            self.close()
+        except Exception as error:  # noqa: BLE001 - rocksdict raises nothing narrower
+            failed.add_note(f"closing the tables failed too: {error}")
+
+    def _close(self, family: Rdict) -> None:
+        try:
+            family.close()
+        except DbClosedError:
+            return
+        except Exception as error:  # noqa: BLE001 - rocksdict raises nothing narrower
+            self._closing_error = self._closing_error or error

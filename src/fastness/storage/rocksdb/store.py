@@ -13,7 +13,7 @@ import os
 import shutil
 import weakref
 from collections.abc import Callable, Sequence
-from contextlib import closing, suppress
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -102,8 +102,7 @@ class TablesStore(RowStore):
 
     def _close_newest(self) -> None:
         # Copies of the bound call refuse as well once the family is closed.
-        with suppress(Exception):
-            self._tables.families[Table.NEWEST].close()
+        self._tables.close_family(Table.NEWEST)
 
     def _translated(self, error: BaseException, doing: str) -> FastnessError:
         return translated(error, doing)
