@@ -15,7 +15,7 @@ import pytest
 from fastness.encoding.intervals import KeyInterval
 from fastness.errors import DatabaseClosed, Fenced, SnapshotTooOld, StoreUnavailable
 from fastness.invariants import InvariantViolation
-from fastness.storage import CommittedWrites, Step, Store
+from fastness.storage import CommittedWrites, MemoryStore, Step, Store
 from fastness.storage.cells import expiry_of, timestamp_of, value_of
 from tests.storage.homes import ALL_KEYS, RANGE, Home, Writer, commit
 
@@ -172,6 +172,26 @@ class StoreConformance:
             "bb": "2",
             "c": "1",
         }
+        assert store.verify() == []
+
+    def test_erasing_again_and_again_in_one_batch(self, home: Home) -> None:
+        """Commits of a batch that write and erase by turns see each other, as alone they would."""
+        store = home.open()
+        writer = Writer(store)
+        writer.apply(commit(1, **{f"k{n}": "old" for n in range(5)}))
+        commits = []
+        for turn in range(2, 42, 2):
+            commits.append(commit(turn, **{f"k{turn % 7}": str(turn), f"k{turn % 3}": None}))
+            commits.append(commit(turn + 1, KeyInterval(b"k2", b"k5"), k3=str(turn)))
+        writer.apply(*commits)
+        other = MemoryStore()
+        alone = Writer(other)
+        alone.apply(commit(1, **{f"k{n}": "old" for n in range(5)}))
+        for one in commits:
+            alone.apply(one)
+        for at in range(1, 43):
+            assert store.scan(ALL_KEYS, at=at, limit=99) == other.scan(ALL_KEYS, at=at, limit=99)
+        assert store.changes(0, 99, 99) == other.changes(0, 99, 99)
         assert store.verify() == []
 
     def test_expiring_values_keep_their_expiry(self, home: Home) -> None:

@@ -190,6 +190,16 @@ def test_another_process_is_named(closed: Path) -> None:
     RocksStore.open(closed, limits=SMALL).close()
 
 
+@pytest.mark.parametrize("content", [b"", b"nonsense", b"{}", b"\xff"])
+def test_a_nameless_holder_still_holds(closed: Path, content: bytes) -> None:
+    """The file that tells who holds a directory may be damaged; the lock holds all the same."""
+    store = RocksStore.open(closed, limits=SMALL)
+    (closed / "OWNER").write_bytes(content)
+    with pytest.raises(DirectoryHeld, match="another process"):
+        RocksStore.open(closed, limits=SMALL)
+    store.close()
+
+
 def in_child(check: Callable[[], bool]) -> int:
     """Run a check in a forked child that then ends as a program does; its exit status."""
     child = os.fork()

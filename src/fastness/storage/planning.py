@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from itertools import islice
 
 from fastness.encoding.intervals import KeyInterval
 from fastness.errors import Fenced, LimitExceeded
@@ -24,6 +25,7 @@ from fastness.storage.layout import (
     range_row,
     range_value,
 )
+from fastness.storage.sorted_keys import SortedKeys
 
 Newest = Callable[[bytes], bytes | None]
 LiveKeys = Callable[[KeyInterval], Iterable[bytes]]
@@ -77,12 +79,18 @@ def plan(batch: Batch, row: RangeRow, newest: Newest, live_keys: LiveKeys) -> Pl
     `newest` and `live_keys` read the store as it is before the batch.
     """
     rows = PlannedRows()
+    # The keys of the batch so far, in order; kept only if some commit erases an interval.
+    written = SortedKeys() if any(commit.erased for commit in batch.commits) else None
     for commit in batch.commits:
         writes = commit.writes
-        if commit.erased:
-            writes = dict.fromkeys(_erased(commit, rows.newest, live_keys))
+        if commit.erased and written is not None:
+            writes = dict.fromkeys(_erased(commit, rows.newest, written, live_keys))
             writes.update(commit.writes)
+        known = len(rows.newest)
         _plan_commit(commit, writes, batch.range_id, rows, newest)
+        if written is not None:
+            for key in islice(rows.newest, known, None):
+                written.add(key)
     rows.state.append((range_row(batch.range_id), range_value(row)))
     for name, value in batch.marks.items():
         rows.state.append((mark_row(name), value))
@@ -123,11 +131,14 @@ def _plan_commit(
 
 
 def _erased(
-    commit: CommittedWrites, overlay: dict[bytes, bytes | None], live_keys: LiveKeys
+    commit: CommittedWrites,
+    overlay: dict[bytes, bytes | None],
+    written: SortedKeys,
+    live_keys: LiveKeys,
 ) -> list[bytes]:
     """The keys alive in the erased intervals, those of earlier commits of the batch too."""
     keys: set[bytes] = set()
     for interval in commit.erased:
         keys.update(key for key in live_keys(interval) if key not in overlay)
-        keys.update(k for k, cell in overlay.items() if cell is not None and interval.contains(k))
+        keys.update(key for key in written.ascending(*interval) if overlay[key] is not None)
     return sorted(keys)

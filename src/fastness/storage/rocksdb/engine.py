@@ -136,7 +136,7 @@ class Tables:
         """Release the database; raises the first error met, after all is released."""
         families = (*self.families.values(), self.root)
         # A handle left behind would keep the directory locked.
-        self.families, self.handles, self._in_order = {}, {}, ()
+        self.handles, self._in_order = {}, ()
         for family in families:
             self._close(family)
         if self._closing_error is not None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from rocksdict import DbClosedError
 
 from fastness.errors import (
+    DatabaseClosed,
     DirectoryHeld,
     DiskFull,
     FastnessError,
@@ -42,7 +43,7 @@ def translated(error: BaseException, doing: str) -> FastnessError:
     if isinstance(error, OSError):
         return from_os_error(error, doing)
     if isinstance(error, DbClosedError):
-        return StoreUnavailable(f"{doing} met a closed engine: reopen the database")
+        return DatabaseClosed(f"the database was closed while {doing}: open it again")
     text = str(error)
     for signs, meaning, advice in _CLASSES:
         if any(sign in text for sign in signs):
