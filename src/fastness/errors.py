@@ -22,7 +22,7 @@ Classes are cut by what the caller must do next::
     |   |-- RecordNotFound, RecordExists, UniqueViolation, VersionMismatch
     `-- StoreError                 the durable home cannot serve
         |-- StoreUnavailable       I/O failed: the store closed itself; reopen it
-        |-- DiskFull               no space: reads go on, writes are refused
+        |-- DiskFull               no space: free some, then reopen; until then it only reads
         |-- StoreReadOnly          opened for inspection, or the disk refuses writes
         |-- DirectoryHeld          another process owns the directory
         |-- ForeignStore           another program's directory, or another format version
@@ -232,7 +232,10 @@ class StoreUnavailable(StoreError):
 
 
 class DiskFull(StoreError):
-    """No space is left: reads go on, writes are refused until there is room."""
+    """No space is left. The database that met it closed itself: free some space and reopen it.
+
+    Opened while the disk is still full it reads, and refuses writes.
+    """
 
     code = "disk_full"
 

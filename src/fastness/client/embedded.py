@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,7 +15,7 @@ from weakref import WeakSet
 from fastness.client.attempts import ELDEST, run_attempts
 from fastness.client.upkeep import Upkeep
 from fastness.encoding.timestamps import Timestamp, from_datetime, to_milliseconds
-from fastness.errors import InvalidOption, InvalidTimestamp, SchemaError
+from fastness.errors import FastnessError, InvalidOption, InvalidTimestamp, SchemaError
 from fastness.hosting import InlineHost
 from fastness.limits import Limits
 from fastness.model import IndexOf, Record, TotalOf
@@ -188,13 +189,18 @@ class Embedded:
         self.engine.close()
 
 
+_log = logging.getLogger("fastness.client")
+
 _open: WeakSet[Embedded] = WeakSet()
 
 
 def _close_all() -> None:
     """At exit: a thread inside the store while the interpreter goes would abort the process."""
     for embedded in list(_open):
-        embedded.close()
+        try:
+            embedded.close()
+        except FastnessError as error:
+            _log.error("%s could not be closed at exit: %s", embedded.url, error)
 
 
 atexit.register(_close_all)

@@ -43,7 +43,7 @@ from fastness.ranges import COMMITTED, FAILED, JOINED, Commit, CommitState, Rese
 from fastness.runtime import Clock
 from fastness.storage.contract import Batch, Store
 
-ABANDONED_MAX = 10_000
+ABANDONED_MAX = 1_000
 """Interrupted commits whose outcome is remembered."""
 
 _log = logging.getLogger("fastness.hosting")
@@ -83,6 +83,8 @@ class InlineHost(SnapshotReads):
         self.watches = WatchTable(limits)
         self._headroom = from_milliseconds(limits.ceiling_ms // 2)
         """A ceiling this near is raised along with the next batch."""
+        self._pruning = False
+        """Whether the last pruning step left more to remove."""
         self._leading = False
         self._idle = Condition(self._mutex)
         self._batch: Batch | None = None
@@ -129,6 +131,9 @@ class InlineHost(SnapshotReads):
     def remember(self, commit: Commit) -> None:
         """Keep a commit nobody waits for any more, so that its outcome can be asked for."""
         with self._mutex:
+            for known in self._abandoned.values():
+                if known.settled:
+                    known.forget_content()
             self._abandoned[commit.id] = commit
             while len(self._abandoned) > ABANDONED_MAX:
                 self._abandoned.popitem(last=False)
@@ -335,10 +340,16 @@ class InlineHost(SnapshotReads):
     def prune_step(self) -> int:
         """Remove a few versions that ended before the retained window; how many."""
         # The oracle's time: the wall clock may jump ahead, and would take the window with it.
-        horizon = self.read_timestamp() - from_milliseconds(self.limits.retention_ms)
-        if horizon < self.prune_horizon:
-            return 0
-        return self.prune_to(horizon)
+        retention_ms = self.limits.retention_ms
+        horizon = self.read_timestamp() - from_milliseconds(retention_ms)
+        if not self._pruning:
+            # Raising the horizon costs a sync: not for each second, and not for nothing.
+            least = self.prune_horizon + from_milliseconds(retention_ms // 100)
+            if horizon < max(least, 0) or self.prune_horizon >= self.store.applied:
+                return 0
+        removed = self.prune_to(max(horizon, self.prune_horizon))
+        self._pruning = removed > 0
+        return removed
 
     def prune_to(self, horizon: Timestamp) -> int:
         """One pruning step up to `horizon`, at or below the visible timestamp."""

@@ -20,6 +20,7 @@ from typing import Any
 # more than everything else the host does for a small commit. Without it the public one serves.
 _builtin = importlib.import_module("_signal" if find_spec("_signal") else "signal")
 _set_handler: Callable[[int, Any], Any] = _builtin.signal
+_get_handler: Callable[[int], Any] = _builtin.getsignal
 _SIGINT = int(signal.SIGINT)
 
 
@@ -31,7 +32,8 @@ class InterruptsDeferred:
     def __enter__(self) -> None:
         self._arrived = False
         self._handler = None
-        if get_ident() == main_thread().ident:
+        # A handler that was not set from Python could not be put back: it is left alone.
+        if get_ident() == main_thread().ident and _get_handler(_SIGINT) is not None:
             self._handler = _set_handler(_SIGINT, self._note)
 
     def _note(self, _number: int, _frame: FrameType | None) -> None:

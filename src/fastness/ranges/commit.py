@@ -142,6 +142,12 @@ class Commit:
         state = self.state
         return state is COMMITTED or state is FAILED
 
+    def forget_content(self) -> None:
+        """Drop what a settled commit read and wrote; what became of it stays."""
+        self.read_keys, self.read_intervals = set(), []
+        self.writes, self.expiries, self.erased = {}, None, []
+        self.atomics = self.stamped_keys = self.stamped_values = None
+
     def fail(self, error: FastnessError) -> None:
         """End without committing anything."""
         self.state = FAILED
