@@ -98,8 +98,11 @@ class AsyncTypedReads(AsyncKeyValueTransaction):
         value = await self.unchecked_get(entry, snapshot=snapshot)
         if value is None:
             return None
-        (record,) = await self._records_of(plan, [(entry, value)], snapshot=snapshot)
-        found: R = record
+        found: R
+        if plan.clustered:
+            found = plan.kind.read(entry, value)
+        else:
+            (found,) = await self._records_of(plan, [(entry, value)], snapshot=snapshot)
         return found
 
     async def query(  # noqa: PLR0913 - what a query may say

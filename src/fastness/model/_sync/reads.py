@@ -99,8 +99,11 @@ class TypedReads(KeyValueTransaction):
         value = self.unchecked_get(entry, snapshot=snapshot)
         if value is None:
             return None
-        (record,) = self._records_of(plan, [(entry, value)], snapshot=snapshot)
-        found: R = record
+        found: R
+        if plan.clustered:
+            found = plan.kind.read(entry, value)
+        else:
+            (found,) = self._records_of(plan, [(entry, value)], snapshot=snapshot)
         return found
 
     def query(  # noqa: PLR0913 - what a query may say
