@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import sys
 from abc import ABC, abstractmethod
 from contextlib import suppress
 from dataclasses import replace
@@ -20,6 +22,8 @@ from fastness.storage import (
     no_faults,
 )
 from fastness.storage.rocksdb.high_water import manifest_of
+
+REPOSITORY = Path(__file__).parents[2]
 
 SMALL = replace(Limits(), write_buffer_bytes=256 * KIB, block_cache_bytes=1 * MIB)
 """Limits under which little data flushes, compacts and fills a disk."""
@@ -125,6 +129,11 @@ def commit(timestamp: int, *erased: KeyInterval, **writes: str | None) -> Commit
         key.encode(): None if value is None else value.encode() for key, value in writes.items()
     }
     return CommittedWrites(timestamp, encoded, erased)
+
+
+def child_environment() -> dict[str, str]:
+    """The environment of a process that tests start: it imports what this one imports."""
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
 
 
 class Writer:

@@ -13,9 +13,15 @@ from fastness.storage import InspectedStore, MemoryStore, RocksStore, Step, Stor
 from fastness.storage.cells import value_of
 from tests.storage.conformance import seen
 from tests.storage.crashing import writes_of
-from tests.storage.homes import ALL_KEYS, RANGE, SMALL, Writer, commit
-
-REPOSITORY = Path(__file__).parents[2]
+from tests.storage.homes import (
+    ALL_KEYS,
+    RANGE,
+    REPOSITORY,
+    SMALL,
+    Writer,
+    child_environment,
+    commit,
+)
 
 
 class PowerFailure(BaseException):
@@ -25,7 +31,14 @@ class PowerFailure(BaseException):
 def run_until_killed(path: Path, step: Step, occurrence: int) -> list[str]:
     """Run the writing process; returns what it acknowledged before it died."""
     command = [sys.executable, "-m", "tests.storage.crashing", str(path), step, str(occurrence)]
-    ended = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    ended = subprocess.run(
+        command,
+        cwd=REPOSITORY,
+        env=child_environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert ended.returncode == -9, ended.stderr
     return ended.stdout.splitlines()
 

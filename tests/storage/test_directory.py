@@ -25,9 +25,14 @@ from fastness.errors import (
 from fastness.storage import InspectedStore, RocksStore
 from fastness.storage.rocksdb.identity import FORMAT, Identity, decode_identity
 from tests.storage.conformance import seen
-from tests.storage.homes import ALL_KEYS, SMALL, RocksHome, Writer, commit
-
-REPOSITORY = Path(__file__).parents[2]
+from tests.storage.homes import (
+    ALL_KEYS,
+    SMALL,
+    RocksHome,
+    Writer,
+    child_environment,
+    commit,
+)
 
 
 def rewrite_identity(path: Path, **fields: object) -> None:
@@ -175,7 +180,7 @@ def test_another_process_is_named(closed: Path) -> None:
     )
     command = [sys.executable, "-c", program]
     with subprocess.Popen(
-        command, cwd=REPOSITORY, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        command, env=child_environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as holder:
         assert holder.stdout is not None
         assert holder.stdout.readline() == b"open\n"
