@@ -133,11 +133,12 @@ class StoreConformance:
         """However many commits a scan is behind, it sees what was there."""
         store = home.open()
         writer = Writer(store)
-        writer.apply(commit(1, **{f"k{n}": "old" for n in range(5)}))
-        writer.apply(*(commit(2 + n, **{f"k{n % 3}": str(n)}) for n in range(behind)))
-        assert seen(store.scan(ALL_KEYS, at=1, limit=99)) == {f"k{n}": "old" for n in range(5)}
-        part = store.scan(KeyInterval(b"k1", b"k4"), at=1, limit=2, reverse=True)
-        assert seen(part) == {"k3": "old", "k2": "old"}
+        names = [f"k{n:03}" for n in range(behind)]
+        writer.apply(commit(1, **dict.fromkeys(names, "old")))
+        writer.apply(*(commit(2 + n, **{name: str(n)}) for n, name in enumerate(names)))
+        assert seen(store.scan(ALL_KEYS, at=1, limit=999)) == dict.fromkeys(names, "old")
+        backward = store.scan(ALL_KEYS, at=1, limit=2, reverse=True)
+        assert seen(backward) == dict.fromkeys(names[:-3:-1], "old")
 
     def test_several_commits_of_a_batch_touch_one_key(self, home: Home) -> None:
         """Commits of one batch see each other's writes as the versions before their own."""

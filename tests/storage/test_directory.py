@@ -299,6 +299,52 @@ def test_a_child_may_outlive_its_parents_store(closed: Path) -> None:
     assert os.waitpid(child, 0)[1] == 0
 
 
+FORKING = """
+import os, signal, sys
+from pathlib import Path
+from fastness.storage import RocksStore
+store = RocksStore.open(Path(sys.argv[1]))
+child = os.fork()
+if sys.argv[2] == "ends" and child == 0:
+    sys.exit(7)
+if sys.argv[2] == "ends":
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+    store.close()
+elif child == 0:
+    print("child", flush=True)
+    sys.stdin.read()
+else:
+    sys.stdout.flush()
+    os.waitid(os.P_PID, child, os.WEXITED)
+"""
+
+
+@pytest.mark.process
+def test_a_child_may_end_as_programs_do(closed: Path) -> None:
+    """A child that ends by itself frees what it inherited, and hangs in none of it."""
+    command = [sys.executable, "-c", FORKING, str(closed), "ends"]
+    ended = subprocess.run(
+        command, env=child_environment(), capture_output=True, timeout=60, check=True
+    )
+    assert ended.stdout == b"7\n"
+
+
+@pytest.mark.process
+def test_a_child_does_not_hold_what_its_killed_parent_held(closed: Path) -> None:
+    """A child that outlives its killed parent does not keep the directory locked."""
+    command = [sys.executable, "-c", FORKING, str(closed), "lives"]
+    with subprocess.Popen(
+        command, env=child_environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as parent:
+        assert parent.stdout is not None
+        assert parent.stdout.readline() == b"child\n"
+        with pytest.raises(DirectoryHeld, match=f"process {parent.pid} "):
+            RocksStore.open(closed, limits=SMALL)
+        parent.kill()
+        parent.wait()
+        RocksStore.open(closed, limits=SMALL).close()
+
+
 @pytest.mark.process
 def test_a_child_cannot_open_a_database(closed: Path, tmp_path: Path) -> None:
     """A child whose parent used RocksDB is told to start afresh, where it would hang."""
