@@ -1,6 +1,6 @@
 """Snapshot reads beside group commit, exhaustively: two writers, a reader, a crash, a pruning.
 
-    python models/embedded_reads.py
+    python -m models embedded_reads
 
 A breadth-first search over every interleaving of a small abstraction of `hosting/inline.py`,
 `hosting/reading.py` and `storage/base.py`. It shows that the protocol as built keeps what is
@@ -26,11 +26,11 @@ What is promised:
 
 from __future__ import annotations
 
-import sys
-from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from enum import Enum
 from typing import NamedTuple
+
+from models.checker import Model, Scenario
 
 KEYS = (0, 1)
 WRITERS = (0, 1)
@@ -402,53 +402,15 @@ def _after_crash(writer: Writer, *, found: bool) -> Writer:
     return Writer.NEW if writer is Writer.NEW else Writer.LOST
 
 
-class Answer(NamedTuple):
-    """What a search found."""
-
-    states: int
-    wrong: str = ""
-    """The promise broken, empty if all were kept."""
-    run: tuple[str, ...] = ()
-    """The shortest run that breaks it."""
-
-
-def search(without: Rule | None = None) -> Answer:
-    """Visit every state; the shortest run to a wrong one, if there is one."""
-    start = State()
-    came_from: dict[State, Step | None] = {start: None}
-    queue = deque([start])
-    while queue:
-        state = queue.popleft()
-        for what, after in steps(state, without):
-            if after not in came_from:
-                came_from[after] = (what, state)
-                if after.wrong:
-                    return Answer(len(came_from), after.wrong, _run_to(after, came_from))
-                queue.append(after)
-    return Answer(len(came_from))
-
-
-def _run_to(state: State, came_from: dict[State, Step | None]) -> tuple[str, ...]:
-    run: list[str] = []
-    while (step := came_from[state]) is not None:
-        run.append(step[0])
-        state = step[1]
-    return tuple(reversed(run))
-
-
-def main(show: Callable[[str], object] = print) -> bool:
-    """Search the protocol, then without each rule; whether all came out as they should."""
-    whole = search()
-    show(f"the protocol: {whole.wrong or 'every promise is kept'} ({whole.states} states)")
-    as_expected = not whole.wrong
-    for rule in Rule:
-        found = search(rule)
-        show(f"\n{rule.value}: {found.wrong or 'NOTHING BREAKS'} ({found.states} states)")
-        for number, step in enumerate(found.run, 1):
-            show(f"  {number:2} {step}")
-        as_expected = as_expected and bool(found.wrong)
-    return as_expected
-
-
-if __name__ == "__main__":
-    sys.exit(0 if main() else 1)
+MODEL = Model(
+    rules=Rule,
+    scenarios=(
+        Scenario(
+            name="two writers, a reader, a pruning and a power failure",
+            start=State(),
+            steps=steps,
+            wrong=lambda state: state.wrong,
+            needs=tuple(Rule),
+        ),
+    ),
+)
