@@ -108,6 +108,6 @@ def test_version() -> None:
     """Version names everything a bug report needs."""
     told = answer("version")
     assert told["fastness"] == fastness.__version__
-    assert told["format"] == 1
+    assert told["format"] == 2
     assert {"python", "rocksdict", "msgspec", "typer", "rich", "prompt_toolkit"} <= told.keys()
     assert f"fastness\t{fastness.__version__}\n" in run("version").stdout

@@ -294,7 +294,7 @@ class StoreConformance:
         writer = Writer(store)
         writer.apply(commit(5, a="1"))
         writer.apply(commit(9, a="2"), commit(12, b="1"))
-        store.prune(RANGE, 7, 100)
+        store.prune(RANGE, ALL_KEYS, 7, 100)
         state = home.reopen(store).open_range(RANGE, 2)
         assert (state.epoch, state.batch_number, state.applied, state.prune_horizon) == (
             2,
@@ -402,7 +402,7 @@ class StoreConformance:
                 else commit(timestamp, **{f"g{timestamp % 5}": str(timestamp)})
             )
         before = {at: store.scan(ALL_KEYS, at=at, limit=99) for at in range(20, 41)}
-        while store.prune(RANGE, 20, 3):
+        while store.prune(RANGE, ALL_KEYS, 20, 3):
             after = {at: store.scan(ALL_KEYS, at=at, limit=99) for at in range(20, 41)}
             assert after == before
         assert store.verify() == []
@@ -415,9 +415,9 @@ class StoreConformance:
         writer = Writer(store)
         for timestamp in range(1, 101):
             writer.apply(commit(timestamp, hot=str(timestamp), **{f"k{timestamp}": "x"}))
-        assert store.prune(RANGE, 0, 100) == 0
+        assert store.prune(RANGE, ALL_KEYS, 0, 100) == 0
         steps = []
-        while done := store.prune(RANGE, 60, 7):
+        while done := store.prune(RANGE, ALL_KEYS, 60, 7):
             steps.append(done)
         assert max(steps) <= 7
         assert sum(steps) == 59 + 60  # versions of `hot` that ended at 2..60, log entries 1..60
@@ -431,12 +431,12 @@ class StoreConformance:
         writer = Writer(store)
         keys = {f"k{n:03}": "x" for n in range(100)}
         writer.apply(commit(1, **keys), commit(2, **keys), commit(3, **keys))
-        assert store.prune(RANGE, 2, 30) == 30
+        assert store.prune(RANGE, ALL_KEYS, 2, 30) == 30
         store.sync()
         store = home.crash()
         assert store.verify() == []
         total = 0
-        while done := store.prune(RANGE, 2, 30):
+        while done := store.prune(RANGE, ALL_KEYS, 2, 30):
             assert done <= 30
             total += done
         assert total >= 72
@@ -447,9 +447,9 @@ class StoreConformance:
         """A lower horizon asked for later changes nothing, also after a restart."""
         store = home.open()
         Writer(store).apply(commit(1, a="1"), commit(2, a="2"), commit(9, a="3"))
-        store.prune(RANGE, 5, 1)
+        store.prune(RANGE, ALL_KEYS, 5, 1)
         assert store.prune_horizon(RANGE) == 5
-        store.prune(RANGE, 1, 100)
+        store.prune(RANGE, ALL_KEYS, 1, 100)
         assert store.prune_horizon(RANGE) == 5
         store = home.crash()
         assert store.prune_horizon(RANGE) == 5
@@ -461,7 +461,7 @@ class StoreConformance:
         """A batch at or below the prune horizon stops the program."""
         store = home.open()
         writer = Writer(store)
-        store.prune(RANGE, 10, 1)
+        store.prune(RANGE, ALL_KEYS, 10, 1)
         with pytest.raises(InvariantViolation):
             writer.apply(commit(10, a="1"))
         writer.apply(commit(11, a="1"))
@@ -476,11 +476,11 @@ class StoreConformance:
             )
         two.apply(commit(21, z="x"))
         one.apply(commit(21, a="x"))
-        while store.prune(1, 21, 2):
+        while store.prune(1, KeyInterval(b"", b"m"), 21, 2):
             pass
         assert value(store.get(b"z", 2)) == "x"
         assert store.get(b"a", 1) is None
-        while store.prune(2, 21, 2):
+        while store.prune(2, KeyInterval(b"m", b"\xff"), 21, 2):
             pass
         assert store.get(b"z", 2) is None
         assert store.size().log_entries == 0
@@ -544,7 +544,7 @@ def calls(store: Store, writer: Writer) -> list[Call]:
         lambda: store.state("a"),
         lambda: store.record({"a": b"b"}),
         lambda: store.changes(0, 9, 9),
-        lambda: store.prune(RANGE, 1, 1),
+        lambda: store.prune(RANGE, ALL_KEYS, 1, 1),
         lambda: store.prune_horizon(RANGE),
         store.size,
         store.verify,

@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 from fastness.storage import CommittedWrites, RocksStore, Step
-from tests.storage.homes import RANGE, SMALL, Writer
+from tests.storage.homes import ALL_KEYS, RANGE, SMALL, Writer
 
 BATCHES = 40
 KEYS_PER_BATCH = 3
@@ -59,7 +59,7 @@ def main(path: Path, step: Step, occurrence: int) -> None:
             store.record({"mark": str(number).encode()})
             acknowledge(f"mark {number}")
         if number % 6 == 0:
-            store.prune(RANGE, number - 10, 5) if number > 10 else None
+            store.prune(RANGE, ALL_KEYS, number - 10, 5) if number > 10 else None
             acknowledge(f"horizon {number - 10}")
         if number % 15 == 0:
             store.checkpoint(path.with_name(f"copy{number}"))

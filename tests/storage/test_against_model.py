@@ -15,7 +15,7 @@ from fastness.encoding.intervals import KeyInterval
 from fastness.errors import SnapshotTooOld
 from fastness.storage import CommittedWrites, MemoryStore, Store
 from fastness.storage.cells import value_of
-from tests.storage.homes import RANGE, Home, MemoryHome, RocksHome, Writer
+from tests.storage.homes import ALL_KEYS, RANGE, Home, MemoryHome, RocksHome, Writer
 from tests.storage.model import VersionModel
 
 KEYS = [b"", b"\x00", b"\x00\xff", b"a", b"a\x00", b"a\x00\x01", b"ab", b"b", b"\xfe\xff"]
@@ -84,7 +84,7 @@ class StoreMachine(RuleBasedStateMachine):
     def prune(self, step: int, limit: int) -> None:
         """Raise the horizon and prune a little."""
         self.horizon = min(self.horizon + step, self.clock)
-        self.store.prune(RANGE, self.horizon, limit)
+        self.store.prune(RANGE, ALL_KEYS, self.horizon, limit)
         self.sync()
 
     @rule(keep=st.integers(0, 3))

@@ -129,4 +129,4 @@ def write_on(store: Store, writer: Writer) -> None:
     """Pass every step of a write once."""
     writer.apply(commit(2, a="2", b="2"))
     store.sync()
-    store.prune(RANGE, 2, 99)
+    store.prune(RANGE, ALL_KEYS, 2, 99)

@@ -111,7 +111,7 @@ def test_without_its_reserve_a_store_only_reads(disk: Path) -> None:
     for call in (
         lambda: Writer(store),
         lambda: store.record({"a": b"1"}),
-        lambda: store.prune(1, 1, 1),
+        lambda: store.prune(1, ALL_KEYS, 1, 1),
     ):
         with pytest.raises(DiskFull, match="reserve"):
             call()

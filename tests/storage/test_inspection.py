@@ -46,7 +46,7 @@ def test_it_refuses_every_write(rocks_home: RocksHome, tmp_path: Path) -> None:
         lambda: inspected.apply(batch),
         lambda: inspected.open_range(RANGE, 9),
         lambda: inspected.record({"a": b"1"}),
-        lambda: inspected.prune(RANGE, 9, 9),
+        lambda: inspected.prune(RANGE, ALL_KEYS, 9, 9),
         lambda: inspected.checkpoint(tmp_path / "copy"),
     ]
     for call in refused:

@@ -61,10 +61,10 @@ def test_a_lost_prune_step_comes_back() -> None:
     store = MemoryStore()
     writer = Writer(store)
     writer.apply(commit(1, a="1"), commit(2, a="2"))
-    assert store.prune(1, 2, 99) == 3
+    assert store.prune(1, ALL_KEYS, 2, 99) == 3
     found = store.crash()
     assert found.prune_horizon(1) == 2
-    assert found.prune(1, 2, 99) == 3
+    assert found.prune(1, ALL_KEYS, 2, 99) == 3
     assert found.verify() == []
 
 
@@ -88,7 +88,7 @@ def test_faults_are_told_every_step() -> None:
     steps.clear()
     writer.apply(commit(1, a="1"), commit(2, a="2"))
     store.sync()
-    store.prune(1, 2, 99)
+    store.prune(1, ALL_KEYS, 2, 99)
     assert steps == [
         Step.APPLY_BEGIN,
         Step.APPLY_END,

@@ -51,7 +51,7 @@ WRONG: dict[str, tuple[Planted, str]] = {
     ),
     "a log row that is no log row": ([(Table.LOG, log_row(2, RANGE), b"x")], "cannot be decoded"),
     "a history row that is none": ([(Table.HISTORY, b"a", b"x")], "not an escaped key"),
-    "a state row that is none": ([(Table.STATE, b"x", b"x")], "neither the identity"),
+    "a state row that is none": ([(Table.STATE, b"x", b"x")], "of no kind known"),
     "a deleted key that lives": ([(Table.NEWEST, b"d", plain(2, b""))], "was deleted at 4"),
 }
 

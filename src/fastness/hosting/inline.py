@@ -22,7 +22,7 @@ from queue import SimpleQueue
 from random import Random
 from threading import Condition, Lock, Thread
 
-from fastness.encoding.intervals import KeyInterval, successor
+from fastness.encoding.intervals import SYSTEM_END, KeyInterval, successor
 from fastness.encoding.timestamps import Timestamp, from_milliseconds
 from fastness.errors import (
     DatabaseClosed,
@@ -42,6 +42,8 @@ from fastness.limits import Limits
 from fastness.ranges import COMMITTED, FAILED, JOINED, Commit, CommitState, Reservation, Waiter
 from fastness.runtime import Clock
 from fastness.storage.contract import Batch, Store
+
+EVERY_KEY = KeyInterval(b"", SYSTEM_END)
 
 ABANDONED_MAX = 1_000
 """Interrupted commits whose outcome is remembered."""
@@ -357,7 +359,9 @@ class InlineHost(SnapshotReads):
         with self._store_lock:
             # Under the lock, or it could sink below what another step has removed.
             self.prune_horizon = max(self.prune_horizon, horizon)
-            return self.store.prune(RANGE_ID, self.prune_horizon, self.limits.prune_step_keys)
+            return self.store.prune(
+                RANGE_ID, EVERY_KEY, self.prune_horizon, self.limits.prune_step_keys
+            )
 
     def watch(self, key: bytes, seen: Timestamp | None) -> Watch:
         """Watch a key for changes above `seen` (`None`: from now on).

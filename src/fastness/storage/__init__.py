@@ -1,10 +1,12 @@
 """The Store contract and its engines: memory and RocksDB."""
 
 from fastness.storage.contract import (
+    EPOCH_MAX,
     Batch,
     Change,
     CommittedWrites,
     Damage,
+    Inherited,
     Item,
     RangeState,
     Store,
@@ -15,11 +17,13 @@ from fastness.storage.memory import MemoryStore
 from fastness.storage.rocksdb import InspectedStore, RocksStore
 
 __all__ = [
+    "EPOCH_MAX",
     "Batch",
     "Change",
     "CommittedWrites",
     "Damage",
     "Faults",
+    "Inherited",
     "InspectedStore",
     "Item",
     "MemoryStore",

@@ -22,7 +22,6 @@ import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import replace
 from pathlib import Path
 
 from fastness.encoding.intervals import KeyInterval
@@ -32,14 +31,28 @@ from fastness.storage.cells import timestamp_of
 from fastness.storage.contract import Batch, Change, Damage, Item, RangeState, StoreSize
 from fastness.storage.failures import from_os_error
 from fastness.storage.faults import Faults, Step
-from fastness.storage.layout import RangeRow, Table, mark_row, range_row, range_value
-from fastness.storage.planning import PlannedRows, advanced, opened, plan
-from fastness.storage.pruning import PrunePlace, prune_step
-from fastness.storage.reading import EVERYTHING, View, changes_between, history_cell, scan_at
-
-Put = tuple[Table, bytes, bytes | None]
-"""A row to write; `None` removes it."""
-
+from fastness.storage.layout import (
+    Put,
+    RangeRow,
+    Table,
+    log_row,
+    mark_row,
+    range_row,
+    range_value,
+    record_rows,
+    split_record_row,
+)
+from fastness.storage.planning import PlannedRows, plan, plan_late, plan_reshaping
+from fastness.storage.pruning import PrunePlace, place_for, prune_step
+from fastness.storage.range_rows import advanced, held, opened, reshaped, settled
+from fastness.storage.reading import (
+    EVERYTHING,
+    View,
+    changes_between,
+    history_cell,
+    scan_at,
+    stream,
+)
 
 # Members of an enumeration are looked up by name slowly; these are passed at every commit.
 APPLY_BEGIN, APPLY_END, SYNC_BEGIN, SYNC_END = (
@@ -134,12 +147,38 @@ class RowStore(ABC):
             self._check()
             row = opened(self._row(range_id), range_id, epoch)
             self._record_range(range_id, row)
-            return RangeState(range_id, epoch, row.batch_number, row.applied, row.prune_horizon)
+            return RangeState(
+                range_id,
+                epoch,
+                row.batch_number,
+                row.applied,
+                row.prune_horizon,
+                self.range_records(range_id),
+            )
 
     def range_epoch(self, range_id: int) -> int:
         """The highest epoch opened for a range, 0 for none."""
         self._check()
         return self._row(range_id).epoch
+
+    def range_records(self, range_id: int) -> dict[bytes, bytes]:
+        """The records of a range, by name, in order."""
+        self._check()
+        with self._view(EVERYTHING) as view:
+            rows = stream(view, Table.STATE, record_rows(range_id))
+            return {split_record_row(row)[1]: value for row, value in rows}
+
+    def settle(self, range_id: int, epoch: int, number: int) -> bool:
+        """Whether a batch whose answer was lost was applied; if not, it never can be."""
+        with self._writing:
+            self._check()
+            before = self._row(range_id)
+            row = settled(before, range_id, epoch, number)
+            if row is before:
+                self.sync()
+            else:
+                self._record_range(range_id, row)
+            return number != row.skipped
 
     def get(self, key: bytes, at: Timestamp) -> bytes | None:
         """The cell of the version newest at `at`, expired or not; `None` if absent then."""
@@ -181,15 +220,42 @@ class RowStore(ABC):
         """Write a batch atomically; visible at once, durable after the next `sync`."""
         with self._writing:
             self._check_writable()
-            row = advanced(self._row(batch.range_id), batch)
+            before = self._row(batch.range_id)
+            row = advanced(before, batch)
+            changed, applied = {batch.range_id: row}, row.applied
+            if batch.splits or batch.absorbs:
+                changed = reshaped(row, batch, self._ranges)
+                applied = max(row.applied for row in changed.values())
             try:
-                rows = plan(batch, row, self.newest, self._live_keys)
+                rows = self._planned(batch, before, changed)
             except Exception as error:
                 raise self.failure(error) from error
-            self._bound = max(self._bound, row.applied)
+            self._bound = max(self._bound, applied)
             self._perform(lambda: self._write_batch(rows), APPLY_BEGIN, APPLY_END)
-            self._ranges[batch.range_id] = row
-            self._applied = max(self._applied, row.applied)
+            self._ranges.update(changed)
+            self._applied = max(self._applied, applied)
+            if batch.resolved or batch.absorbs:
+                self._walk_again(batch)
+
+    def _planned(self, batch: Batch, before: RangeRow, changed: dict[int, RangeRow]) -> PlannedRows:
+        """The rows of a batch; `before` is its range's row before it, `changed` all after it."""
+        row = changed[batch.range_id]
+        late = batch.commits and batch.commits[0].timestamp <= before.applied
+        if not (late or batch.resolved or len(changed) > 1):
+            return plan(batch, row, self.newest, self._live_keys)
+        with self._view(EVERYTHING) as view:
+            rows = plan_late(batch, row, self.newest, self._live_keys, view)
+            plan_reshaping(batch, changed, rows, view)
+            return rows
+
+    def _walk_again(self, batch: Batch) -> None:
+        """Have pruning come by again where a batch left it something behind its place."""
+        place = self._places.get(batch.range_id)
+        rows = [log_row(commit.timestamp, batch.range_id) for commit in batch.resolved]
+        if place is not None and (batch.absorbs or min(rows) <= place.row):
+            del self._places[batch.range_id]
+        for range_id, _epoch in batch.absorbs:
+            self._places.pop(range_id, None)
 
     def sync(self) -> None:
         """Make every applied batch durable."""
@@ -216,22 +282,30 @@ class RowStore(ABC):
             kept_from = max((row.prune_horizon for row in self._ranges.values()), default=0)
             return changes_between(view, after, up_to, limit, kept_from)
 
-    def prune(self, range_id: int, horizon: Timestamp, limit: int) -> int:
-        """Remove up to `limit` rows no reader at or above `horizon` needs; returns how many."""
+    def prune(
+        self,
+        range_id: int,
+        interval: KeyInterval,
+        horizon: Timestamp,
+        limit: int,
+        *,
+        epoch: int | None = None,
+    ) -> int:
+        """One step of removing what no reader of `interval` at or above `horizon` needs."""
         with self._writing:
             self._check_writable()
             row = self._row(range_id)
+            held(row, range_id, epoch, "pruning it")
             horizon = max(horizon, row.prune_horizon)
             if horizon > row.prune_horizon:
-                self._record_range(range_id, replace(row, prune_horizon=horizon))
-            place = self._places.get(range_id, PrunePlace())
+                self._record_range(range_id, row._replace(prune_horizon=horizon))
+            place = place_for(self._places.get(range_id), interval)
             with self._view(EVERYTHING) as view:
-                step = prune_step(view, range_id, horizon, limit, place)
+                step = prune_step(view, horizon, limit, place)
             if step.rows:
-                puts: list[Put] = [(table, key, None) for table, key in step.rows]
-                self._perform(lambda: self._write_rows(puts), Step.PRUNE_BEGIN, Step.PRUNE_END)
+                self._perform(lambda: self._write_rows(step.rows), Step.PRUNE_BEGIN, Step.PRUNE_END)
             self._places[range_id] = step.place
-            return len(step.rows)
+            return len(step.rows) + step.passed
 
     def prune_horizon(self, range_id: int) -> Timestamp:
         """The highest horizon ever given to `prune` for this range."""

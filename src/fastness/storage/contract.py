@@ -7,14 +7,18 @@ newest version of each key where one point lookup finds it::
     history   key, ended          -> cell                      overwritten versions: each was
                                                                the newest in [committed, ended)
     log       commit timestamp    -> keys written              in commit order
-    state     name                -> bytes                     range rows and small marks
+    state     name                -> bytes                     range rows, the records ranges keep
+                                                               for themselves, small marks
 
 An absence needs no row: a key is absent at T when neither its newest cell nor a history row
 covers T. `fastness.storage.cells` says how a cell looks.
 
 Calls are synchronous; reads may come from any thread at any time, also while another thread
-is inside `apply` or `sync`. `apply`, `open_range`, `record` and `prune` come from one thread
-at a time (the host's lock sees to that).
+is inside `apply` or `sync`. `apply`, `open_range`, `settle`, `record` and `prune` come from one
+thread at a time (the host's lock sees to that).
+
+**Which range answers for a key** the store does not know: splits and merges change it, and a
+version bears no range. So pruning is told the interval, and under which epoch it was so.
 """
 
 from __future__ import annotations
@@ -30,6 +34,9 @@ from fastness.errors import FastnessError
 
 Item = tuple[bytes, bytes]
 """A key and its cell."""
+
+EPOCH_MAX = (1 << 63) - 1
+"""The epoch of a range that is closed for good: no batch is ever applied under it."""
 
 
 @dataclass(slots=True)
@@ -47,19 +54,52 @@ class CommittedWrites:
 
 
 @dataclass(slots=True)
+class Inherited:
+    """A range born by a split, with what it starts with: open at `epoch`, its next batch is 1.
+
+    Its id was never used in this store, and its horizon is at or above that of the range it
+    was split from.
+    """
+
+    range_id: int
+    epoch: int
+    applied: Timestamp
+    prune_horizon: Timestamp
+    records: dict[bytes, bytes]
+
+
+@dataclass(slots=True)
 class Batch:
     """One atomic write of one range: all of it becomes visible and durable, or none.
 
-    `number` is the previous batch's number of this range plus one; `commits` are in rising
-    order of their timestamps, each above everything the range applied before.
-    `marks` are entries of the state table written along.
+    `number` is the previous batch's number of this range plus one. Within a batch what has the
+    lower timestamp comes first, whichever list it is in.
     """
 
     range_id: int
     epoch: int
     number: int
     commits: list[CommittedWrites]
+    """Transactions of this range alone. Their timestamps rise, each above all such before."""
     marks: dict[str, bytes] = field(default_factory=dict)
+    """Entries of the state table written along."""
+    resolved: list[CommittedWrites] = field(default_factory=list)
+    """This range's parts of decided transactions across ranges, in any order.
+
+    Their timestamps may lie below what was applied, but are above every version of the keys
+    they write, as their locks see to. What their erased intervals hold of versions above them
+    is left alone. A transaction both of whose ranges were merged is one commit in the end.
+    """
+    records: dict[bytes, bytes | None] = field(default_factory=dict)
+    """Records of the range itself to write; `None` removes one."""
+    splits: list[Inherited] = field(default_factory=list)
+    """Ranges born with this batch."""
+    absorbs: list[tuple[int, int]] = field(default_factory=list)
+    """Id and epoch of ranges of this store that this batch merges into its own.
+
+    They are closed for good and their records removed: `records` has those to keep. The
+    range's `applied` and prune horizon become the highest of all.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +110,13 @@ class RangeState:
     epoch: int
     """The epoch just opened."""
     batch_number: int
-    """The number of the last batch applied, 0 for none."""
+    """The number used last, by a batch applied or one given up by `settle`; 0 for none."""
     applied: Timestamp
     """The highest commit timestamp applied, 0 for none."""
     prune_horizon: Timestamp
     """Snapshots below it are no longer complete."""
+    records: dict[bytes, bytes] = field(default_factory=dict)
+    """The range's own records, all of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,12 +173,27 @@ class Store(Protocol):
     def open_range(self, range_id: int, epoch: int) -> RangeState:
         """Open a range at `epoch`, durably; `Fenced` unless it is above every earlier one.
 
-        From the moment this returns no batch of an older epoch can be applied.
+        From the moment this returns no batch of an older epoch can be applied. A range that
+        was merged into another is `Fenced` at every epoch; `EPOCH_MAX` closes one for good.
         """
         ...
 
     def range_epoch(self, range_id: int) -> int:
         """The highest epoch opened for a range, 0 for none."""
+        ...
+
+    def range_records(self, range_id: int) -> dict[bytes, bytes]:
+        """The records of a range, by name, in order."""
+        ...
+
+    def settle(self, range_id: int, epoch: int, number: int) -> bool:
+        """Whether batch `number`, whose answer was lost, was applied; durably so.
+
+        If it was not, its number is used up: the batch can never be applied any more (it is
+        `Fenced`), and the next one is `number` + 1. Asked again it answers the same. `Fenced`
+        if `epoch` is not the one open; an invariant for a number that was never due, or lies
+        below one used up.
+        """
         ...
 
     def get(self, key: bytes, at: Timestamp) -> bytes | None:
@@ -166,8 +223,9 @@ class Store(Protocol):
         """Write a batch atomically; visible at once, durable after the next `sync`.
 
         Every overwritten or deleted version moves to history, ended at the overwriting
-        commit's timestamp. Raises `Fenced` when the batch's epoch is not the one opened
-        last, and an invariant when its number or timestamps are out of order.
+        commit's timestamp. Raises `Fenced` when the batch's epoch, or that of a range it
+        absorbs, is not the one opened last, and an invariant when its number or timestamps are
+        out of order.
         """
         ...
 
@@ -200,12 +258,26 @@ class Store(Protocol):
         """
         ...
 
-    def prune(self, range_id: int, horizon: Timestamp, limit: int) -> int:
-        """Remove up to `limit` rows that no reader at or above `horizon` needs; returns how many.
+    def prune(
+        self,
+        range_id: int,
+        interval: KeyInterval,
+        horizon: Timestamp,
+        limit: int,
+        *,
+        epoch: int | None = None,
+    ) -> int:
+        """One bounded step of removing what no reader of `interval` at or above `horizon` needs.
 
-        They are the versions that ended at or below it, and the log entries of those commits.
-        The horizon is durable before the first of them is removed, and never sinks. 0 means
-        that nothing is left to remove at or below it.
+        `interval` holds the keys the range answers for. What goes are their versions that ended
+        at or below the horizon, and the log entries of those commits; an entry that names keys
+        of other ranges too loses this range's. The horizon is durable before the first of them
+        is removed, and never sinks.
+
+        Returns the rows removed or rewritten and the entries of others passed over, together
+        at most `limit`; 0 means that nothing is left to do at or below the horizon. Raises
+        `Fenced` for a range closed for good, and if `epoch` is given and not the one open:
+        a leaseholder deposed meanwhile no longer knows which keys are the range's.
         """
         ...
 

@@ -5,7 +5,8 @@
     newest    key                                         -> cell
     history   escaped key, 00, ended (8)                  -> cell
     log       commit timestamp (8), range id (8)          -> keys fresh, replaced, deleted
-    state     'r', range id (8)                           -> epoch, batch, applied, horizon (8 each)
+    state     'r', range id (8)                           -> six numbers (8 each), see `RangeRow`
+              's', range id (8), name                     -> bytes of a record of the range
               'm', name                                   -> bytes of a mark
               'i'                                         -> identity, the directory's as well
 
@@ -17,7 +18,12 @@ A log row lists the keys a commit brought into being ("fresh"), those it gave a 
 ("replaced") and those it took away ("deleted"). For the last two a history row with that very
 timestamp exists until it is pruned; for the first two a version with it. So pruning knows every
 row to remove without searching for it, and verification every row to expect. The range id
-keeps apart what one transaction wrote, at one timestamp, in two ranges of this store.
+keeps apart what one transaction wrote, at one timestamp, in two ranges of this store; once they
+are merged, the row of the surviving one may tell of both. A row whose keys belong to two ranges
+after a split loses, when one side is pruned, the keys of that side.
+
+Records of a range are rows it keeps for itself beside its versions: intents, transaction
+records, outcomes. Their names sort, and are found by the range's prefix.
 
 Every decoder raises `StoreDamaged` for bytes no encoder here wrote.
 """
@@ -27,12 +33,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import IntEnum
 from struct import Struct
+from typing import NamedTuple
 
 import msgspec
 
-from fastness.encoding.intervals import KeyInterval
+from fastness.encoding.intervals import KeyInterval, prefix_end
 from fastness.encoding.timestamps import TIMESTAMP_MAX, Timestamp
 from fastness.errors import StoreDamaged
+from fastness.invariants import check
 
 TIMESTAMP_BYTES = 8
 
@@ -46,11 +54,17 @@ class Table(IntEnum):
     STATE = 3
 
 
+Put = tuple[Table, bytes, bytes | None]
+"""A row to write; `None` removes it."""
+
 IDENTITY_ROW = b"i"
+RANGE_ROWS = KeyInterval(b"r", b"s")
+"""The rows of the ranges, in the state table."""
 
 _timestamp = Struct(">Q")
 _log_key = Struct(">QQ")
-_range_row = Struct(">QQQQ")
+_range_row = Struct(">QQQQQQ")
+_range_row_1 = Struct(">QQQQ")
 
 pack_timestamp = _timestamp.pack
 
@@ -112,6 +126,11 @@ class LogEntry:
         """The keys of which the commit ended a version."""
         return self.replaced + self.deleted
 
+    @property
+    def keys(self) -> list[bytes]:
+        """All of them."""
+        return self.fresh + self.replaced + self.deleted
+
 
 _log_encode = msgspec.msgpack.Encoder().encode
 _log_decode = msgspec.msgpack.Decoder(tuple[list[bytes], list[bytes], list[bytes]]).decode
@@ -138,19 +157,61 @@ def log_entry(row: bytes, value: bytes) -> LogEntry:
         raise StoreDamaged(f"the log row of {timestamp} cannot be decoded: {error}") from error
 
 
-@dataclass(frozen=True, slots=True)
-class RangeRow:
+def log_timestamp(row: bytes) -> Timestamp:
+    """The timestamp of the commit whose log row this is."""
+    timestamp: int = _timestamp.unpack_from(row)[0]
+    return timestamp
+
+
+def log_without(entry: LogEntry, interval: KeyInterval) -> tuple[list[bytes], ...]:
+    """An entry's fresh, replaced and deleted keys that lie outside an interval."""
+    begin, end = interval
+    return tuple(
+        [key for key in keys if not begin <= key < end]
+        for keys in (entry.fresh, entry.replaced, entry.deleted)
+    )
+
+
+def log_union(row: bytes, one: bytes, two: bytes) -> bytes:
+    """The row of a transaction whose two parts came into one range."""
+    first, second = log_entry(row, one), log_entry(row, two)
+    check(not set(first.keys) & set(second.keys), "parts of a transaction write different keys")
+    return log_value(
+        first.fresh + second.fresh,
+        first.replaced + second.replaced,
+        first.deleted + second.deleted,
+    )
+
+
+class RangeRow(NamedTuple):
     """What a store keeps durably of one range."""
 
     epoch: int = 0
     batch_number: int = 0
+    """The number used last, by a batch applied or one given up."""
     applied: Timestamp = 0
+    """The highest commit timestamp applied."""
     prune_horizon: Timestamp = 0
+    skipped: int = 0
+    """The last number used up without a batch, so that the batch can never be applied."""
+    committed: Timestamp = 0
+    """The highest timestamp of a commit of this range alone: those rise."""
 
 
 def range_row(range_id: int) -> bytes:
     """The state row of a range."""
     return b"r" + pack_timestamp(range_id)
+
+
+def record_row(range_id: int, name: bytes) -> bytes:
+    """The state row of a record of a range."""
+    return b"s" + pack_timestamp(range_id) + name
+
+
+def record_rows(range_id: int) -> KeyInterval:
+    """The stretch of the state table that holds the records of a range, and nothing else."""
+    begin = record_row(range_id, b"")
+    return KeyInterval(begin, prefix_end(begin))
 
 
 def mark_row(name: str) -> bytes:
@@ -160,16 +221,22 @@ def mark_row(name: str) -> bytes:
 
 def range_value(row: RangeRow) -> bytes:
     """What the state row of a range holds."""
-    return _range_row.pack(row.epoch, row.batch_number, row.applied, row.prune_horizon)
+    return _range_row.pack(*row)
 
 
 def decode_range_value(value: bytes) -> RangeRow:
-    """The range a state row tells of."""
-    if len(value) != _range_row.size:
+    """The range a state row tells of; format 1 wrote four numbers."""
+    if len(value) == _range_row_1.size:
+        epoch, number, applied, horizon = _range_row_1.unpack(value)
+        row = RangeRow(epoch, number, applied, horizon, 0, applied)
+    elif len(value) == _range_row.size:
+        row = RangeRow(*_range_row.unpack(value))
+    else:
         raise StoreDamaged(f"a range's state row holds {len(value)} bytes, not {_range_row.size}")
-    row = RangeRow(*_range_row.unpack(value))
     if row.applied > TIMESTAMP_MAX or row.prune_horizon > TIMESTAMP_MAX:
         raise StoreDamaged(f"a range's state row holds impossible timestamps: {row}")
+    if row.committed > row.applied or row.skipped > row.batch_number:
+        raise StoreDamaged(f"a range's state row contradicts itself: {row}")
     return row
 
 
@@ -179,3 +246,11 @@ def decode_range_id(row: bytes) -> int:
         raise StoreDamaged(f"state row {row!r} does not name a range")
     range_id: int = _timestamp.unpack_from(row, 1)[0]
     return range_id
+
+
+def split_record_row(row: bytes) -> tuple[int, bytes]:
+    """The id of the range whose record this is, and the record's name."""
+    if len(row) < 1 + TIMESTAMP_BYTES or row[:1] != b"s":
+        raise StoreDamaged(f"state row {row!r} does not name a record of a range")
+    range_id: int = _timestamp.unpack_from(row, 1)[0]
+    return range_id, row[1 + TIMESTAMP_BYTES :]

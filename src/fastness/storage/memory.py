@@ -16,11 +16,18 @@ from pathlib import Path
 
 from fastness.encoding.intervals import KeyInterval
 from fastness.errors import InvalidOption, StoreUnavailable
-from fastness.storage.base import Put, RowStore
+from fastness.storage.base import RowStore
 from fastness.storage.contract import Damage, Item, StoreSize
 from fastness.storage.faults import Faults, no_faults
-from fastness.storage.layout import Table, decode_range_id, decode_range_value
+from fastness.storage.layout import (
+    RANGE_ROWS,
+    Put,
+    Table,
+    decode_range_id,
+    decode_range_value,
+)
 from fastness.storage.planning import PlannedRows
+from fastness.storage.reading import stream
 from fastness.storage.sorted_keys import SortedKeys
 from fastness.storage.verification import Verification
 
@@ -100,8 +107,7 @@ class MemoryStore(RowStore):
         self._load_ranges(
             {
                 decode_range_id(row): decode_range_value(value)
-                for row, value in tables.values[Table.STATE].items()
-                if row.startswith(b"r")
+                for row, value in stream(tables, Table.STATE, RANGE_ROWS)
             }
         )
         self.newest = tables.values[Table.NEWEST].get

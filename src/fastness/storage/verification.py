@@ -7,7 +7,7 @@ the rows say together::
     history   per key: versions follow each other without overlap, the newest after the last
     log       above the prune horizon: each entry's versions and ended versions are there, what it
               deleted is absent at its timestamp, and no version is there that it does not list
-    state     rows decode
+    state     rows decode; a record belongs to a range that is there
 
 Memory stays bounded: the two directions of "log and versions agree" are compared as sums of
 row digests, not as sets.
@@ -32,6 +32,7 @@ from fastness.storage.layout import (
     history_row,
     log_entry,
     split_history_row,
+    split_record_row,
 )
 from fastness.storage.reading import EVERYTHING, View, cell_at, stream
 
@@ -90,8 +91,12 @@ class Verification:
         for row, value in self._read(Table.STATE):
             if row.startswith(b"r"):
                 self._ranges[decode_range_id(row)] = decode_range_value(value)
+            elif row.startswith(b"s"):
+                range_id, name = split_record_row(row)
+                if range_id not in self._ranges:
+                    self._note("state", f"record {name!r} is of range {range_id}, which is unknown")
             elif row != IDENTITY_ROW and not row.startswith(b"m"):
-                self._note("state", f"row {row!r} is neither the identity, a range nor a mark")
+                self._note("state", f"row {row!r} is of no kind known")
 
     def _check_versions(self) -> None:
         """Newest and history side by side, key by key."""

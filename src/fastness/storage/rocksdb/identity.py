@@ -15,7 +15,12 @@ it is whole; one that stayed so is refused, lest half a backup opens as an empty
 The identity stands in the tables as well; two directories mixed up by hand are found out.
 
 Format rule: a version of Fastness opens the formats it names in `FORMATS_READ`, and writes
-`FORMAT`. A newer format is refused: there is no way down but export and import.
+`FORMAT`. A newer format is refused: there is no way down but export and import. Whoever owns a
+directory of an older format that is read makes it one of `FORMAT` before writing anything;
+reading beside an owner changes nothing.
+
+    1   a range's row has four numbers, and no range keeps records
+    2   rows as `fastness.storage.layout` has them; those of format 1 stay until written anew
 """
 
 from __future__ import annotations
@@ -29,8 +34,8 @@ import msgspec
 from fastness.errors import ForeignStore, StoreDamaged
 from fastness.storage.rocksdb.files import write_durably
 
-FORMAT = 1
-FORMATS_READ = frozenset({1})
+FORMAT = 2
+FORMATS_READ = frozenset({1, 2})
 PROGRAM = "fastness"
 ENGINE = "rocksdb"
 

@@ -29,10 +29,17 @@ from fastness.errors import (
     StoreReadOnly,
 )
 from fastness.limits import MIB, Limits
-from fastness.storage.base import Put, RowStore
+from fastness.storage.base import RowStore
 from fastness.storage.contract import Damage, StoreSize
 from fastness.storage.faults import Faults, Step, no_faults
-from fastness.storage.layout import RangeRow, Table, decode_range_id, decode_range_value
+from fastness.storage.layout import (
+    RANGE_ROWS,
+    Put,
+    RangeRow,
+    Table,
+    decode_range_id,
+    decode_range_value,
+)
 from fastness.storage.planning import PlannedRows
 from fastness.storage.reading import EVERYTHING, stream
 from fastness.storage.rocksdb.directory import (
@@ -82,7 +89,7 @@ class TablesStore(RowStore):
     def _read_ranges(self) -> dict[int, RangeRow]:
         ranges = {}
         with self._view(EVERYTHING) as view:
-            for row, value in stream(view, Table.STATE, KeyInterval(b"r", b"s")):
+            for row, value in stream(view, Table.STATE, RANGE_ROWS):
                 ranges[decode_range_id(row)] = decode_range_value(value)
         return ranges
 
