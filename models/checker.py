@@ -93,7 +93,7 @@ def _run_to(state: StateT, came_from: dict[StateT, Step[StateT] | None]) -> tupl
 class Model(Generic[RuleT]):
     """A protocol: its rules, and the scenarios that show it to hold and to need each of them."""
 
-    rules: type[RuleT]
+    rules: tuple[RuleT, ...]
     scenarios: tuple[Scenario[Any, RuleT], ...]
 
     def __post_init__(self) -> None:

@@ -403,7 +403,7 @@ def _after_crash(writer: Writer, *, found: bool) -> Writer:
 
 
 MODEL = Model(
-    rules=Rule,
+    rules=tuple(Rule),
     scenarios=(
         Scenario(
             name="two writers, a reader, a pruning and a power failure",

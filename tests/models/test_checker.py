@@ -56,11 +56,11 @@ def test_a_state_that_nothing_leaves_is_judged() -> None:
 
 def test_a_model_accounts_for_each_rule_once() -> None:
     """A rule that no scenario shows, or two do, is a mistake of the model's author."""
-    Model(rules=Rule, scenarios=(counter(Rule.STOPS), counter(Rule.COUNTS)))
+    Model(rules=tuple(Rule), scenarios=(counter(Rule.STOPS), counter(Rule.COUNTS)))
     with pytest.raises(ValueError, match="exactly one scenario"):
-        Model(rules=Rule, scenarios=(counter(Rule.STOPS),))
+        Model(rules=tuple(Rule), scenarios=(counter(Rule.STOPS),))
     with pytest.raises(ValueError, match="exactly one scenario"):
-        Model(rules=Rule, scenarios=(counter(*Rule), counter(Rule.STOPS)))
+        Model(rules=tuple(Rule), scenarios=(counter(*Rule), counter(Rule.STOPS)))
 
 
 def test_a_broken_model_says_so() -> None:
@@ -69,7 +69,7 @@ def test_a_broken_model_says_so() -> None:
     idle: Scenario[int, Rule] = Scenario(
         name="idle", start=0, steps=lambda *_: (), wrong=lambda _: "", needs=tuple(Rule)
     )
-    assert not Model(rules=Rule, scenarios=(idle,)).tell(told.append)
+    assert not Model(rules=tuple(Rule), scenarios=(idle,)).tell(told.append)
     assert any("NOTHING BREAKS" in line for line in told)
     starved: Scenario[int, Rule] = Scenario(
         name="starved",
@@ -79,7 +79,7 @@ def test_a_broken_model_says_so() -> None:
         stuck=lambda _: "nothing happens",
         needs=tuple(Rule),
     )
-    assert not Model(rules=Rule, scenarios=(starved,)).tell(lambda _line: None)
+    assert not Model(rules=tuple(Rule), scenarios=(starved,)).tell(lambda _line: None)
 
 
 WRITES = {"W": {"x": 1, "y": 1}, "V": {"x": 2}}
