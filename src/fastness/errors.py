@@ -10,12 +10,15 @@ Classes are cut by what the caller must do next::
     |   |-- ForeignTransaction     it belongs to another database, thread rule or process
     |   |-- DatabaseClosed         the database was closed, or inherited through a fork
     |   |-- LimitExceeded          a key, value, transaction or queue beyond its limit
+    |   |-- ProtocolMismatch       the other side speaks another version: upgrade the older
     |   `-- SchemaError            a declaration, or stored data it would misread
     |-- Retryable                  nothing was done: run the transaction again
     |   |-- Conflict               something read is no longer true
     |   |-- SnapshotTooOld         the read timestamp fell below the retained window
     |   |-- Overloaded             a queue is full: back off first
-    |   `-- Fenced                 this leaseholder was deposed: ask for the range again
+    |   |-- Fenced                 this leaseholder was deposed: ask for the range again
+    |   |-- RangeMoved             another node, or another range, serves the key: ask there
+    |   `-- Unreachable            nobody who could answer did so in time
     |-- DeadlineExceeded           the time given ran out before the work was done
     |-- MaybeCommitted             the commit may or may not have happened: resolve it by its id
     |-- RecordError                the data refuses what was asked of it
@@ -123,6 +126,12 @@ class LimitExceeded(UsageError):
     code = "limit_exceeded"
 
 
+class ProtocolMismatch(UsageError):
+    """A frame of another protocol version; it was not acted on."""
+
+    code = "protocol_mismatch"
+
+
 class SchemaError(UsageError):
     """A typed declaration that is wrong, or that would misread stored data."""
 
@@ -167,6 +176,18 @@ class Fenced(Retryable):
     """A higher epoch of the range was opened: this holder writes no more."""
 
     code = "fenced"
+
+
+class RangeMoved(Retryable):
+    """The range is served elsewhere, or has another interval now; the map was corrected."""
+
+    code = "range_moved"
+
+
+class Unreachable(Retryable):
+    """No node that could answer did so in time; nothing was done."""
+
+    code = "unreachable"
 
 
 class DeadlineExceeded(FastnessError):

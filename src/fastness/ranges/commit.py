@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections.abc import Callable
 from enum import Enum, auto
 from typing import Protocol
 
@@ -10,6 +11,7 @@ from fastness.encoding.intervals import KeyInterval
 from fastness.encoding.timestamps import Timestamp
 from fastness.errors import FastnessError
 from fastness.ranges.atomic import AtomicOperation
+from fastness.ranges.entries import Entry
 from fastness.ranges.recent import first_read_in
 
 STAMP_BYTES = 10
@@ -76,6 +78,7 @@ class Commit:
     """
 
     __slots__ = (
+        "admitted",
         "alive_until",
         "atomics",
         "bytes",
@@ -125,6 +128,8 @@ class Commit:
         self.timestamp: Timestamp = 0
         self.error: FastnessError | None = None
         self.waiter: Waiter | None = None
+        self.admitted: Callable[[], None] | None = None
+        """Called instead of joining the open batch: a prepare takes its locks there."""
 
     @property
     def is_plain(self) -> bool:
@@ -157,10 +162,23 @@ class Commit:
 class OpenBatch:
     """Commits that will be written together, and an index of what they write."""
 
-    __slots__ = ("_ordered", "_ordered_count", "bytes", "commits", "intervals", "keys", "waiting")
+    __slots__ = (
+        "_ordered",
+        "_ordered_count",
+        "bytes",
+        "commits",
+        "entries",
+        "floor",
+        "intervals",
+        "keys",
+        "waiting",
+    )
 
     def __init__(self) -> None:
         self.commits: list[Commit] = []
+        self.entries: list[Entry] = []
+        self.floor: Timestamp = 0
+        """Once frozen: its block of timestamps lies above it."""
         self.keys: set[bytes] = set()
         self.intervals: dict[KeyInterval, None] = {}
         """Erased, declared or to be stamped; many members may name the same one."""

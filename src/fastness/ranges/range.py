@@ -7,8 +7,12 @@ holds a lock around every call and performs what it asks for::
                            WAITING        it will be validated again by itself
                            NEEDS_STORE    the shell must validate it against the store
                            FAILED         refused: conflict, overload
-    close(first, ...) ---> Batch          to be applied and synced
+    freeze(floor) -------> int            how many timestamps its block needs
+    assign(first, ...) --> Batch          to be applied and synced
     applied() -----------> [Commit]       settled: acknowledge them
+
+Where the oracle answers at once `close` freezes and assigns in one step. Batches also carry
+*entries*: durable steps that are no one-range commits (`entries.py`).
 
 Order is the proof. Commits join the open batch one after another, a block of commit
 timestamps is drawn when the batch closes, and timestamps follow the order of joining. A
@@ -26,6 +30,7 @@ Nothing of a batch is visible before it is durable: readers get timestamps at or
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 
 from fastness.encoding.intervals import KeyInterval
 from fastness.encoding.timestamps import Timestamp
@@ -34,6 +39,7 @@ from fastness.invariants import check, present
 from fastness.limits import Limits
 from fastness.ranges.batching import assemble
 from fastness.ranges.commit import COMMITTED, JOINED, Commit, CommitState, OpenBatch
+from fastness.ranges.entries import Entry
 from fastness.ranges.recent import RecentWrites
 from fastness.ranges.reservations import Reservations
 from fastness.storage.contract import Batch, CommittedWrites, RangeState
@@ -60,6 +66,11 @@ class Range:
         self._declared: Timestamp = 0
         """The newest batch in which write conflicts were declared."""
         self._settled: list[Commit] = []
+        self.gate: Callable[[Commit], bool] | None = None
+        """Asked first of every commit: whether it was stopped (queued elsewhere, or failed).
+
+        A leaseholder with prepared transactions and caches stands here.
+        """
 
     @property
     def writing(self) -> bool:
@@ -68,8 +79,8 @@ class Range:
 
     @property
     def wants_close(self) -> bool:
-        """Whether commits are waiting for a batch and none is being written."""
-        return self._written is None and bool(self._open.commits)
+        """Whether anything is waiting for a batch and none is being written."""
+        return self._written is None and bool(self._open.commits or self._open.entries)
 
     def queued(self) -> int:
         """Commits that have neither been closed into a batch nor settled."""
@@ -91,6 +102,9 @@ class Range:
         return self._admit(commit)
 
     def _admit(self, commit: Commit) -> CommitState:
+        # First of all: a lock passed now would hide, once resolved, below `validated_at`.
+        if self.gate is not None and self.gate(commit):
+            return commit.state
         reads = bool(commit.read_keys or commit.read_intervals)
         if reads and commit.validated_at < self.recent.newest:
             if commit.validated_at < self.recent.low_water:
@@ -109,8 +123,11 @@ class Range:
         if (reads and self._reads_undurable(commit)) or self._must_queue(commit):
             commit.state = CommitState.WAITING
             return commit.state
-        self._open.join(commit)
-        commit.state = JOINED
+        if commit.admitted is None:
+            self._open.join(commit)
+            commit.state = JOINED
+        else:
+            commit.admitted()
         return commit.state
 
     def _reads_undurable(self, commit: Commit) -> bool:
@@ -143,26 +160,53 @@ class Range:
                 keys.update(commit.atomics)
         return keys
 
-    def close(self, first: Timestamp, found: dict[bytes, bytes | None]) -> Batch | None:
-        """Close the open batch under a block of timestamps drawn just now.
+    def enter(self, entry: Entry) -> None:
+        """Let an entry join the open batch."""
+        self._open.entries.append(entry)
 
-        `first` is the block's first timestamp, one per member; `found` holds the newest cell
-        of each of `atomic_keys()`. `None` when no member was left to write: the settled
-        ones are then answered by `applied()` all the same.
+    def freeze(self, floor: Timestamp) -> int:
+        """Close the open batch to newcomers; how many timestamps its block needs.
+
+        `floor` is the highest timestamp known to be issued: the block, requested from now on,
+        lies above it. Readers above it wait for the batch, readers at or below it do not.
         """
         check(self._written is None, "a batch was closed while another was being written")
-        check(first > self.visible, "a block was drawn at or below the visible timestamp")
         closing, self._open = self._open, OpenBatch()
-        commits = assemble(closing.commits, first, found, self.limits)
+        closing.floor = floor
         self._written = closing
-        self._written_last = first + len(closing.commits) - 1
-        self._written_keys = _keys_of(commits, closing)
         for _ in range(len(self._overflow)):
             self._admit_again(self._overflow.popleft())
-        if not commits:
+        return len(closing.commits)
+
+    def assign(self, first: Timestamp, found: dict[bytes, bytes | None]) -> Batch | None:
+        """The frozen batch under a block of timestamps drawn since.
+
+        `first` is the block's first timestamp, one per commit; `found` holds the newest cell
+        of each of `atomic_keys()`. `None` when nothing was left to write: the settled
+        ones are then answered by `applied()` all the same.
+        """
+        closing = present(self._written, "no batch is frozen")
+        check(
+            not closing.commits or first > closing.floor,
+            f"a block was drawn at {first}, at or below the batch's floor {closing.floor}",
+        )
+        commits = assemble(closing.commits, first, found, self.limits) if closing.commits else []
+        self._written_last = first + len(closing.commits) - 1 if closing.commits else 0
+        self._written_keys = _keys_of(commits, closing)
+        entries = closing.entries
+        if not commits and not entries:
             return None
         self._batch_number += 1
-        return Batch(self.range_id, self.epoch, self._batch_number, commits)
+        batch = Batch(self.range_id, self.epoch, self._batch_number, commits)
+        for entry in entries:
+            entry.write_into(batch)
+        return batch
+
+    def close(self, first: Timestamp, found: dict[bytes, bytes | None]) -> Batch | None:
+        """Freeze the open batch and assign it a block of timestamps drawn just now."""
+        check(first > self.visible, "a block was drawn at or below the visible timestamp")
+        self.freeze(self.visible)
+        return self.assign(first, found)
 
     def applied(self) -> list[Commit]:
         """The closed batch is durable: make it visible and validate who waited for it.
@@ -180,10 +224,70 @@ class Range:
                     self._declared = self._written_last
         self.visible = max(self.visible, self._written_last)
         if committed:
-            self.recent.add(*self._written_keys, self._written_last)
+            self.recent.add(*self._written_keys, max(self._written_last, self.recent.newest))
+        for entry in batch.entries:
+            self._take_up(entry)
         for commit in batch.waiting:
             self._admit_again(commit)
         return batch.commits + self.take_settled()
+
+    def _take_up(self, entry: Entry) -> None:
+        """An entry is durable: what it resolved counts as written, at its own timestamp."""
+        resolved = entry.resolved
+        if resolved is not None:
+            self.visible = max(self.visible, resolved.timestamp)
+            self.recent.add(
+                [*resolved.writes, *entry.declared_keys],
+                [*resolved.erased, *entry.declared_intervals],
+                max(self.recent.newest, resolved.timestamp),
+                written_at=resolved.timestamp,
+            )
+            if entry.declared_keys or entry.declared_intervals:
+                self._declared = max(self._declared, resolved.timestamp)
+
+    def frozen_entries(self) -> list[Entry]:
+        """The entries of the batch being written."""
+        return [] if self._written is None else self._written.entries
+
+    def frozen_commits(self) -> list[Commit]:
+        """The commits of the batch being written."""
+        return [] if self._written is None else self._written.commits
+
+    def frozen_floor(self) -> Timestamp | None:
+        """The floor of the batch being written, `None` where it draws no timestamps."""
+        if self._written is None or not self._written.commits:
+            return None
+        return self._written.floor
+
+    def frozen_writes(self, keys: set[bytes], intervals: list[KeyInterval]) -> bool:
+        """Whether the batch being written writes any of this."""
+        return self._written is not None and self._written.overlaps(keys, intervals) is not None
+
+    def undurable_writes(self, keys: set[bytes], intervals: list[KeyInterval]) -> bool:
+        """Whether the batch being written, or the open one, writes any of this."""
+        return self.frozen_writes(keys, intervals) or (
+            self._open.overlaps(keys, intervals) is not None
+        )
+
+    def lost(self) -> list[Commit]:
+        """The batch being written certainly never happened: its commits, unsettled."""
+        batch = present(self._written, "no batch is being written")
+        self._written = None
+        for commit in batch.waiting:
+            self._admit_again(commit)
+        return batch.commits
+
+    def give_up(self) -> list[Commit]:
+        """Everybody who has not been closed into a batch: they are the caller's now."""
+        given = [*self._overflow, *self._open.commits, *self._open.waiting]
+        given += self.reservations.take_waiting()
+        given += self.take_settled()
+        if self._written is not None:
+            given += self._written.waiting
+            self._written.waiting = []
+        self._overflow.clear()
+        self._open.commits, self._open.waiting = [], []
+        return given
 
     def _admit_again(self, commit: Commit) -> None:
         if self._admit(commit) is CommitState.FAILED or commit.state is CommitState.NEEDS_STORE:

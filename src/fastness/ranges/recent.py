@@ -69,21 +69,32 @@ class RecentWrites:
         self._written: dict[bytes, Timestamp] = {}
         self._fresh: list[Collection[bytes]] = []
         self._runs: deque[_Run] = deque()
-        self._intervals: deque[tuple[Timestamp, KeyInterval]] = deque()
+        self._intervals: deque[tuple[Timestamp, Timestamp, KeyInterval]] = deque()
+        """When it was added, when it was written, what."""
         self._size = 0
 
     def add(
-        self, keys: Collection[bytes], intervals: Collection[KeyInterval], last: Timestamp
+        self,
+        keys: Collection[bytes],
+        intervals: Collection[KeyInterval],
+        last: Timestamp,
+        *,
+        written_at: Timestamp = 0,
     ) -> None:
-        """Remember a batch whose highest commit timestamp is `last`."""
+        """Remember a batch whose highest commit timestamp is `last`.
+
+        A resolved intent was written at `written_at`, which may lie below what was added before;
+        `last` is then the highest of both.
+        """
+        written_at = written_at or last
         if keys:
             written = self._written
             for key in keys:
-                written[key] = last
+                written[key] = written_at
             self._fresh.append(keys)
             self._size += len(keys)
         for interval in intervals:
-            self._intervals.append((last, interval))
+            self._intervals.append((last, written_at, interval))
             self._size += 1
         self.newest = last
         if len(self._fresh) >= FRESH_MAX or self._size > self._keys_max:
@@ -138,13 +149,17 @@ class RecentWrites:
         for key in read_keys:
             winner = written.get(key)
             if winner is not None and winner > since:
-                return Overwritten(key, winner)
-        for last, interval in reversed(self._intervals):
+                # Sets have no order of their own; the same history names the same key.
+                key = min(key for key in read_keys if written.get(key, 0) > since)  # noqa: PLW2901
+                return Overwritten(key, written[key])
+        for last, written_at, interval in reversed(self._intervals):
             if last <= since:
                 break
-            hit = first_read_in(interval, read_keys, read_intervals)
+            hit = None
+            if written_at > since:
+                hit = first_read_in(interval, read_keys, read_intervals)
             if hit is not None:
-                return Overwritten(hit, last)
+                return Overwritten(hit, written_at)
         if read_intervals and self._fresh:
             self._sort_fresh()
         for read in read_intervals:
@@ -179,9 +194,9 @@ def first_read_in(
 ) -> bytes | None:
     """A key (or begin of an overlap) that was read and lies in a written interval."""
     begin, end = written
-    for key in read_keys:
-        if begin <= key < end:
-            return key
+    keys = [key for key in read_keys if begin <= key < end]
+    if keys:
+        return min(keys)
     for read in read_intervals:
         if begin < read.end and read.begin < end:
             return max(begin, read.begin)

@@ -1,0 +1,93 @@
+"""Stores that do not answer at once: what a node asks of a PostgreSQL cluster, or its like.
+
+The contract of `storage.Store`, with answers that arrive later by a callback on the loop of the
+process. Calls may overtake each other; what a leaseholder relies on is the fence: a batch
+applies only under the current epoch and as the next number of its range.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+import msgspec
+
+from fastness.encoding.timestamps import Timestamp
+from fastness.errors import FastnessError
+from fastness.ranges.requests import Interval, Scan
+from fastness.storage.contract import Batch, RangeState
+
+
+class StoreRead(msgspec.Struct, frozen=True, array_like=True):
+    """Point reads and at most one scan of a range, all as of `at`.
+
+    The scan asks for one entry more than its limit where it must know whether there are more:
+    that is the caller's affair.
+    """
+
+    range_id: int
+    keys: list[bytes]
+    at: Timestamp
+    scan: Scan | None = None
+
+
+class StoreAnswer(msgspec.Struct, frozen=True, array_like=True):
+    """Cells and entries as stored, and where the range stood when they were read.
+
+    `number` is the range's last applied batch: an answer below what was acknowledged comes from
+    a demoted primary and is refused. `prune_horizon` was looked at after the rows were read.
+    """
+
+    cells: list[bytes | None]
+    entries: list[tuple[bytes, bytes]]
+    number: int
+    prune_horizon: Timestamp
+
+
+class RemoteStore(Protocol):
+    """One store as one node sees it.
+
+    Errors handed to `done`: `Fenced` (a higher epoch was opened: give the range up), `Unreachable`
+    (no answer: an `apply` or `open_range` may or may not have happened), `StoreError`s.
+    """
+
+    def open_range(
+        self, range_id: int, epoch: int, done: Callable[[RangeState | FastnessError], None]
+    ) -> None:
+        """Open a range at `epoch`, durably, and load its records."""
+        ...
+
+    def apply(self, batch: Batch, done: Callable[[FastnessError | None], None]) -> None:
+        """Write a batch atomically and durably. `Unreachable` means in doubt: ask `settle`."""
+        ...
+
+    def settle(
+        self, range_id: int, epoch: int, number: int, done: Callable[[bool | FastnessError], None]
+    ) -> None:
+        """Whether that batch was applied; if not, it never will be (its number is used up)."""
+        ...
+
+    def read(self, request: StoreRead, done: Callable[[StoreAnswer | FastnessError], None]) -> None:
+        """Read as of `request.at`."""
+        ...
+
+    def prune(
+        self,
+        range_id: int,
+        interval: Interval,
+        horizon: Timestamp,
+        limit: int,
+        done: Callable[[int | FastnessError], None],
+    ) -> None:
+        """Prune one step of the interval below `horizon`; how many rows went."""
+        ...
+
+    def changes(
+        self,
+        after: Timestamp,
+        up_to: Timestamp,
+        limit: int,
+        done: Callable[[list[tuple[Timestamp, list[tuple[bytes, bytes | None]]]] | FastnessError], None],
+    ) -> None:
+        """The first `limit` commits in (after, up_to], in commit order (`Store.changes`)."""
+        ...

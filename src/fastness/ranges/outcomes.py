@@ -1,0 +1,85 @@
+"""What became of transactions, remembered for a window: the memory behind exactly-once. Pure.
+
+A range keeps the outcome of every transaction that ended in it, in rows written with the very
+batch that ended them. Rows older than the window are forgotten; before that the *outcome horizon*
+rises over the births they hold, so that an id nobody knows is either new (born above the
+horizon) or may be one of the forgotten (CONSISTENCY, section 1.5).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from fastness.encoding.timestamps import Timestamp
+from fastness.ranges.identity import TransactionId, birth_of
+from fastness.ranges.shape import (
+    HORIZON_RECORD,
+    OUTCOMES,
+    Outcome,
+    Records,
+    decode_outcomes,
+    encode_horizon,
+    horizon_of,
+)
+
+
+class OutcomeTable:
+    """Outcomes by id, in the rows they were written in."""
+
+    __slots__ = ("_known", "_rows", "horizon")
+
+    def __init__(self, records: Records) -> None:
+        self.horizon: Timestamp = horizon_of(records)
+        """Of ids born at or below it nothing can be said unless they are known."""
+        self._known: dict[TransactionId, Timestamp] = {}
+        self._rows: dict[bytes, tuple[Timestamp, list[TransactionId]]] = {}
+        for name, data in sorted(records.items()):
+            if name[:1] == OUTCOMES:
+                self.add(name, decode_outcomes(data))
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def get(self, identity: TransactionId) -> Timestamp | None:
+        """When it committed, 0 if it aborted, `None` if nothing is known."""
+        return self._known.get(identity)
+
+    def forgotten(self, identity: TransactionId) -> bool:
+        """Whether it is not known but may have ended before the horizon."""
+        return identity not in self._known and birth_of(identity) <= self.horizon
+
+    def add(self, name: bytes, outcomes: Iterable[Outcome]) -> None:
+        """Remember a row of outcomes that is durable under `name`."""
+        ids: list[TransactionId] = []
+        newest = 0
+        for identity, timestamp in outcomes:
+            # Two children that merge again hold the same outcomes twice.
+            self._known[identity] = timestamp
+            ids.append(identity)
+            newest = max(newest, birth_of(identity))
+        self._rows[name] = (newest, ids)
+
+    def forgettable(self, horizon: Timestamp, limit: int) -> list[bytes]:
+        """Rows all of whose transactions were born at or below `horizon`, at most `limit`."""
+        names: list[bytes] = []
+        for name, (newest, _) in self._rows.items():
+            if newest <= horizon:
+                names.append(name)
+                if len(names) >= limit:
+                    break
+        return names
+
+    def forgetting(self, names: list[bytes], horizon: Timestamp) -> dict[bytes, bytes | None]:
+        """The rows to write so that these are forgotten, the horizon raised in the same write."""
+        rows: dict[bytes, bytes | None] = dict.fromkeys(names)
+        rows[HORIZON_RECORD] = encode_horizon(horizon)
+        return rows
+
+    def forget(self, names: list[bytes], horizon: Timestamp) -> None:
+        """These rows are gone, durably."""
+        self.horizon = max(self.horizon, horizon)
+        for name in names:
+            row = self._rows.pop(name, None)
+            for identity in row[1] if row is not None else ():
+                # Merged halves may repeat an id: it then counts as forgotten a little early.
+                self._known.pop(identity, None)
