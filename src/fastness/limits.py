@@ -47,6 +47,24 @@ class Limits:
     prune_step_keys: int = 2_000
     """Versions removed in one background step."""
     prune_pause_ms: int = 50
+    lease_ms: int = 3_000
+    """How long a node's lease of its ranges, or of the oracle, lasts unless renewed."""
+    tick_ms: int = 20
+    """How often a leaseholder looks at what is overdue."""
+    prepare_ms: int = 2_000
+    """How long a transaction over several ranges may stay undecided; then anybody may abort it."""
+    ask_ms: int = 200
+    """The pause between two questions for the same decision."""
+    outcome_ms: int = 60_000
+    """How long a range remembers what became of transactions, for clients that ask again."""
+    cache_lease_ms: int = 1_000
+    """How long a client may serve what it cached without asking again."""
+    tracked_keys: int = 100_000
+    """Keys and intervals a range tracks for caches; beyond them a cache lease is revoked."""
+    reads_queued: int = 10_000
+    """Reads waiting in one range; more are refused with `Overloaded`."""
+    prepared: int = 10_000
+    """Undecided transactions a range holds locks for; more prepares are refused."""
     block_cache_bytes: int = 64 * MIB
     write_buffer_bytes: int = 32 * MIB
 
