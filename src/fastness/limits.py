@@ -65,6 +65,20 @@ class Limits:
     """Reads waiting in one range; more are refused with `Overloaded`."""
     prepared: int = 10_000
     """Undecided transactions a range holds locks for; more prepares are refused."""
+    call_ms: int = 500
+    """A call between processes that is not answered for this long is sent again."""
+    calls_in_flight: int = 10_000
+    """Unanswered calls of one process; more are refused with `Overloaded`."""
+    operation_ms: int = 10_000
+    """How long a client looks for somebody to answer a read before it is `Unreachable`."""
+    commit_ms: int = 10_000
+    """How long a client pursues a commit, and then again its outcome, before it is unknown."""
+    reroute_ms: int = 100
+    """The longest pause before a client asks again where a range is."""
+    cache_bytes: int = 64 * MIB
+    """Keys and values of a client's near cache; the least recently used go first."""
+    cache_scans: int = 10_000
+    """Scans a client's near cache holds."""
     block_cache_bytes: int = 64 * MIB
     write_buffer_bytes: int = 32 * MIB
 

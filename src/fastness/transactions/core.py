@@ -301,21 +301,28 @@ class TransactionCore:
             wanted = limit + 1 - len(entries)
             items = self._engine.scan(interval, self.read_timestamp, wanted, reverse=reverse)
             complete = len(items) < wanted
-            covered = interval
-            if not complete:
-                last = items[-1][0]
-                if reverse:
-                    covered = KeyInterval(last, interval.end)
-                    interval = KeyInterval(interval.begin, last)
-                else:
-                    covered = KeyInterval(interval.begin, successor(last))
-                    interval = KeyInterval(covered.end, interval.end)
-            found = dict(self._values(items))
-            if self._buffer is not None:
-                self._buffer.overlay(covered, found)
-            entries.extend(sorted(found.items(), reverse=reverse))
+            stretch, interval = self._merged(interval, items, complete, reverse=reverse)
+            entries.extend(stretch)
             if complete or len(entries) > limit:
                 return entries[:limit], len(entries) > limit
+
+    def _merged(
+        self, interval: KeyInterval, items: list[Item], complete: bool, *, reverse: bool
+    ) -> tuple[list[tuple[bytes, bytes]], KeyInterval]:
+        """What the stretch that `items` cover shows, own writes included, and the rest of it."""
+        covered = interval
+        if not complete:
+            last = items[-1][0]
+            if reverse:
+                covered = KeyInterval(last, interval.end)
+                interval = KeyInterval(interval.begin, last)
+            else:
+                covered = KeyInterval(interval.begin, successor(last))
+                interval = KeyInterval(covered.end, interval.end)
+        found = dict(self._values(items))
+        if self._buffer is not None:
+            self._buffer.overlay(covered, found)
+        return sorted(found.items(), reverse=reverse), interval
 
     def _record_interval(self, scan: KeyInterval, last: bytes | None, *, reverse: bool) -> None:
         if last is not None:
@@ -337,6 +344,15 @@ class TransactionCore:
         continuation: bytes | None,
         snapshot: bool,
     ) -> Page:
+        interval, rest, limit = self._page_asked(begin, end, limit, reverse, continuation)
+        entries, more = self._scan(rest.begin, rest.end, limit, reverse, snapshot)
+        token = continuations.encode(interval, reverse, entries[-1][0]) if more else None
+        return Page(entries, token)
+
+    def _page_asked(
+        self, begin: bytes, end: bytes, limit: int | None, reverse: bool, continuation: bytes | None
+    ) -> tuple[KeyInterval, KeyInterval, int]:
+        """The whole interval of a paged scan, the rest of it to be read, and how many entries."""
         interval = self._checked_interval(begin, end)
         limits = self._engine.limits
         if limit is None:
@@ -351,9 +367,7 @@ class TransactionCore:
             last = continuations.decode(continuation, interval, reverse)
             begin, end = interval
             rest = KeyInterval(begin, last) if reverse else KeyInterval(successor(last), end)
-        entries, more = self._scan(rest.begin, rest.end, limit, reverse, snapshot)
-        token = continuations.encode(interval, reverse, entries[-1][0]) if more else None
-        return Page(entries, token)
+        return interval, rest, limit
 
     # ---------------------------------------------------------------- writes
 
@@ -502,13 +516,7 @@ class TransactionCore:
             self._end(COMMITTED)
             return None
         buffer = self._buffer
-        limits = self._engine.limits
-        if (
-            self._bytes_used() > limits.transaction_bytes * WARN_AT
-            or self._keys_used() > limits.transaction_keys * WARN_AT
-        ):
-            self._check_keys()
-            _log.warning("split this transaction before it is refused: %s", self.usage())
+        self._check_budget()
         commit = Commit(
             read_timestamp=self.read_timestamp, priority=self.priority, identity=self.id
         )
@@ -583,6 +591,16 @@ class TransactionCore:
         return buffer
 
     # ----------------------------------------------------------------- checks
+
+    def _check_budget(self) -> None:
+        """Refuse a commit beyond its budget, warn of one that comes near."""
+        limits = self._engine.limits
+        if (
+            self._bytes_used() > limits.transaction_bytes * WARN_AT
+            or self._keys_used() > limits.transaction_keys * WARN_AT
+        ):
+            self._check_keys()
+            _log.warning("split this transaction before it is refused: %s", self.usage())
 
     def _check_keys(self) -> None:
         limits = self._engine.limits
