@@ -41,9 +41,7 @@ class Rule(Enum):
     OUTCOME_REFUSES_PREPARE = "a prepare is accepted though the range knows the outcome"
     DEADLINE_REFUSES_PREPARE = "a prepare is accepted past its deadline"
     READ_LOCK_UNTIL_DECISION = "a prepared read lock drops at the deadline"
-    RECORD_AWAITS_EVERY_SPAN = (
-        "a commit record is dropped once the ranges first prepared have answered"
-    )
+    RECORD_AWAITS_EVERY_SPAN = "a commit record is dropped once the first ranges have answered"
     SPLIT_CARRIES_INTENTS = "a split leaves intents in the old range only"
     ANCHOR_IS_A_KEY = "the record stays with the range id when the anchor key moves"
 

@@ -15,6 +15,7 @@ STATES_MIN = {
     "embedded_reads": 10_000,
     "range_commits": 30_000,
     "two_phase": 40_000,
+    "exactly_once": 3_000,
 }
 """A model that visits fewer states than this has lost actors it once had."""
 RULES = [(name, rule) for name, model in MODELS.items() for rule in model.rules]
