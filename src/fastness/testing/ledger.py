@@ -94,7 +94,7 @@ class Attempt:
 
     `reads` and `scans` are validated at the commit; `loose` ones only belong to the snapshot.
     A `read_timestamp` of 0 means that none was told: what was read must then be true at one moment
-    that real time allows.
+    that real time allows. `past` says that its read timestamp was chosen by the client.
     """
 
     __slots__ = (
@@ -108,6 +108,7 @@ class Attempt:
         "loose",
         "operations",
         "outcome",
+        "past",
         "process",
         "read_timestamp",
         "reads",
@@ -115,16 +116,17 @@ class Attempt:
         "writes",
     )
 
-    def __init__(self, ledger: Ledger, index: int, process: int, kind: str) -> None:
+    def __init__(self, ledger: Ledger, index: int, process: int, kind: str, invoked: int) -> None:
         self._ledger = ledger
         self.index = index
         self.process = process
         self.kind = kind
-        self.invoked = ledger.now()
+        self.invoked = invoked
         self.completed: int | None = None
         self.outcome = Outcome.UNKNOWN
         self.identity = b""
         self.read_timestamp = 0
+        self.past = False
         self.commit_timestamp = 0
         self.reads: list[tuple[bytes, bytes | None]] = []
         self.scans: list[Scanned] = []
@@ -182,9 +184,9 @@ class Ledger:
     def __len__(self) -> int:
         return len(self.attempts)
 
-    def begin(self, process: int, kind: str = "") -> Attempt:
-        """Record that an attempt begins, before its first message is sent."""
-        attempt = Attempt(self, len(self.attempts), process, kind)
+    def begin(self, process: int, kind: str = "", *, invoked: int = 0) -> Attempt:
+        """Record that an attempt begins, before its first message is sent; or began `invoked`."""
+        attempt = Attempt(self, len(self.attempts), process, kind, invoked or self.now())
         self.attempts.append(attempt)
         return attempt
 
@@ -208,22 +210,26 @@ class Ledger:
 def as_history(attempts: Iterable[Attempt]) -> History:
     """Attempts as transactions of a history; those that noted no operation are left out.
 
-    A process one of whose attempts never ended goes on as another: its client was killed.
+    A process one of whose attempts never ended goes on as another: its client was killed. A
+    failed attempt ends at the latest where the next one of its process begins.
     """
     transactions: list[Transaction] = []
     renamed: dict[int, int] = {}
+    begun: dict[int, int] = {}
     fresh = itertools.count(1 << 20)
-    for one in attempts:
-        if not one.operations:
-            continue
-        completed = one.completed
-        process = renamed.get(one.process, one.process)
+    for one in reversed(list(attempts)):
+        completed, follower = one.completed, begun.get(one.process)
+        begun[one.process] = one.invoked
+        if completed is None and one.outcome is not Outcome.UNKNOWN:
+            completed = one.invoked + 1
         if completed is None:
             renamed[one.process] = next(fresh)
-            if one.outcome is not Outcome.UNKNOWN:
-                completed = one.invoked + 1
-        operations = tuple(one.operations)
-        transactions.append(
-            Transaction(0, process, one.invoked, completed, one.outcome, operations)
-        )
+        elif follower is not None:
+            completed = min(completed, follower)
+        if one.operations:
+            process = renamed.get(one.process, one.process)
+            operations = tuple(one.operations)
+            transactions.append(
+                Transaction(0, process, one.invoked, completed, one.outcome, operations)
+            )
     return History.of(transactions)

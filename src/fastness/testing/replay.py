@@ -140,6 +140,8 @@ class _Replay:
     def _place(self, one: Attempt, frontier: int, holder: Attempt | None) -> int:
         """The moment an attempt counts at once it has ended, held against what ended before."""
         committed = one.writes_at
+        if one.past:
+            return 0
         if one.read_timestamp and one.read_timestamp < frontier:
             self._accuse_order("stale-snapshot", one, one.read_timestamp, holder)
         if committed and committed <= frontier:
