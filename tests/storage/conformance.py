@@ -541,6 +541,8 @@ def calls(store: Store, writer: Writer) -> list[Call]:
         store.sync,
         lambda: store.open_range(RANGE, 99),
         lambda: store.range_epoch(RANGE),
+        lambda: store.range_records(RANGE),
+        lambda: store.settle(RANGE, writer.epoch, writer.number),
         lambda: store.state("a"),
         lambda: store.record({"a": b"b"}),
         lambda: store.changes(0, 9, 9),

@@ -6,6 +6,7 @@ import os
 import shutil
 import sys
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from fastness.storage import (
     Batch,
     CommittedWrites,
     Faults,
+    Inherited,
     MemoryStore,
     RocksStore,
     Store,
@@ -154,3 +156,24 @@ class Writer:
         """Apply the next batch."""
         self.store.apply(self.batch(*commits, **marks))
         self.number += 1
+
+    def change(
+        self,
+        *commits: CommittedWrites,
+        resolved: Sequence[CommittedWrites] = (),
+        records: dict[bytes, bytes | None] | None = None,
+        splits: Sequence[Inherited] = (),
+        absorbs: Sequence[tuple[int, int]] = (),
+    ) -> Batch:
+        """The next batch of a range among others, not yet applied."""
+        batch = self.batch(*commits)
+        batch.resolved.extend(resolved)
+        batch.records.update(records or {})
+        batch.splits.extend(splits)
+        batch.absorbs.extend(absorbs)
+        return batch
+
+    def send(self, batch: Batch) -> None:
+        """Apply a batch that `change` gave."""
+        self.store.apply(batch)
+        self.number = batch.number

@@ -10,9 +10,10 @@ from fastness.errors import InvalidOption, StoreUnavailable
 from fastness.storage import MemoryStore, Step
 from tests.storage.conformance import StoreConformance, seen
 from tests.storage.homes import ALL_KEYS, Home, MemoryHome, Writer, commit
+from tests.storage.ranges_conformance import RangesConformance
 
 
-class TestMemoryStore(StoreConformance):
+class TestMemoryStore(StoreConformance, RangesConformance):
     """The contract, kept by the memory store."""
 
     @pytest.fixture

@@ -6,9 +6,10 @@ import pytest
 
 from tests.storage.conformance import StoreConformance
 from tests.storage.homes import Home, RocksHome
+from tests.storage.ranges_conformance import RangesConformance
 
 
-class TestRocksStore(StoreConformance):
+class TestRocksStore(StoreConformance, RangesConformance):
     """The contract, kept by the RocksDB store."""
 
     @pytest.fixture

@@ -27,6 +27,7 @@ from pathlib import Path
 from fastness.encoding.intervals import KeyInterval
 from fastness.encoding.timestamps import TIMESTAMP_MAX, Timestamp
 from fastness.errors import DatabaseClosed, FastnessError, StoreUnavailable
+from fastness.invariants import InvariantViolation
 from fastness.storage.cells import timestamp_of
 from fastness.storage.contract import Batch, Change, Damage, Item, RangeState, StoreSize
 from fastness.storage.failures import from_os_error
@@ -222,37 +223,42 @@ class RowStore(ABC):
             self._check_writable()
             before = self._row(batch.range_id)
             row = advanced(before, batch)
-            changed, applied = {batch.range_id: row}, row.applied
-            if batch.splits or batch.absorbs:
-                changed = reshaped(row, batch, self._ranges)
-                applied = max(row.applied for row in changed.values())
+            if batch.resolved or batch.splits or batch.absorbs or _is_late(batch, before):
+                self._apply_late(batch, row)
+                return
             try:
-                rows = self._planned(batch, before, changed)
+                rows = plan(batch, row, self.newest, self._live_keys)
             except Exception as error:
                 raise self.failure(error) from error
-            self._bound = max(self._bound, applied)
-            self._perform(lambda: self._write_batch(rows), APPLY_BEGIN, APPLY_END)
-            self._ranges.update(changed)
-            self._applied = max(self._applied, applied)
-            if batch.resolved or batch.absorbs:
-                self._walk_again(batch)
+            self._show(rows, row.applied)
+            self._ranges[batch.range_id] = row
 
-    def _planned(self, batch: Batch, before: RangeRow, changed: dict[int, RangeRow]) -> PlannedRows:
-        """The rows of a batch; `before` is its range's row before it, `changed` all after it."""
+    def _apply_late(self, batch: Batch, row: RangeRow) -> None:
+        """Apply what reaches below `applied` or beyond one range; rare, and slower."""
+        changed = reshaped(row, batch, self._ranges)
         row = changed[batch.range_id]
-        late = batch.commits and batch.commits[0].timestamp <= before.applied
-        if not (late or batch.resolved or len(changed) > 1):
-            return plan(batch, row, self.newest, self._live_keys)
-        with self._view(EVERYTHING) as view:
-            rows = plan_late(batch, row, self.newest, self._live_keys, view)
-            plan_reshaping(batch, changed, rows, view)
-            return rows
+        try:
+            with self._view(EVERYTHING) as view:
+                rows = plan_late(batch, row, self.newest, self._live_keys, view)
+                plan_reshaping(batch, changed, rows, view)
+        except InvariantViolation:
+            raise
+        except Exception as error:
+            raise self.failure(error) from error
+        self._show(rows, max(row.applied for row in changed.values()))
+        self._ranges.update(changed)
+        self._walk_again(batch)
+
+    def _show(self, rows: PlannedRows, applied: Timestamp) -> None:
+        """Write a batch's rows, the highest of whose timestamps is `applied` or below."""
+        self._bound = max(self._bound, applied)
+        self._perform(lambda: self._write_batch(rows), APPLY_BEGIN, APPLY_END)
+        self._applied = max(self._applied, applied)
 
     def _walk_again(self, batch: Batch) -> None:
         """Have pruning come by again where a batch left it something behind its place."""
         place = self._places.get(batch.range_id)
-        rows = [log_row(commit.timestamp, batch.range_id) for commit in batch.resolved]
-        if place is not None and (batch.absorbs or min(rows) <= place.row):
+        if place is not None and (batch.absorbs or _reaches_below(batch, place)):
             del self._places[batch.range_id]
         for range_id, _epoch in batch.absorbs:
             self._places.pop(range_id, None)
@@ -390,6 +396,17 @@ class RowStore(ABC):
     def _check_writable(self) -> None:
         """Raise unless a write may be tried."""
         self._check()
+
+
+def _is_late(batch: Batch, before: RangeRow) -> bool:
+    """Whether a batch's commits lie below a resolved transaction; `before` is its range's row."""
+    return bool(batch.commits) and batch.commits[0].timestamp <= before.applied
+
+
+def _reaches_below(batch: Batch, place: PrunePlace) -> bool:
+    """Whether a batch resolves a transaction at or below where pruning has come."""
+    rows = (log_row(commit.timestamp, batch.range_id) for commit in batch.resolved)
+    return any(row <= place.row for row in rows)
 
 
 def _again(refusal: FastnessError) -> FastnessError:

@@ -26,7 +26,7 @@ class Step(StrEnum):
     SYNC_BEGIN = "sync begin"
     SYNC_END = "sync end"
     RECORD_BEGIN = "record begin"
-    """Marks, an epoch or a horizon are about to be written."""
+    """Marks, an epoch, a horizon or a batch given up are about to be written."""
     RECORD_WRITTEN = "record written"
     """They are written, not yet durable."""
     PRUNE_BEGIN = "prune begin"

@@ -12,7 +12,7 @@ in the order of their timestamps, and each is held to what its locks promise.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 
 from fastness.encoding.intervals import KeyInterval
@@ -52,14 +52,37 @@ class PlannedRows:
     state: list[tuple[bytes, bytes | None]] = field(default_factory=list)
 
 
-def plan(batch: Batch, row: RangeRow, newest: Newest, live_keys: LiveKeys) -> PlannedRows:
+def plan(
+    batch: Batch,
+    row: RangeRow,
+    newest: Newest,
+    live_keys: LiveKeys,
+    late: _LateWrites | None = None,
+) -> PlannedRows:
     """The rows of `batch`; `row` is its range's row after it.
 
     `newest` and `live_keys` read the store as it is before the batch.
     """
     rows = PlannedRows()
-    _plan_commits(batch.commits, batch.range_id, rows, newest, live_keys)
-    _plan_state(batch, row, rows)
+    # The keys of the batch so far, in order; kept only if some commit erases an interval.
+    written = SortedKeys() if any(commit.erased for commit in batch.commits) else None
+    for commit in batch.commits:
+        writes = commit.writes
+        if commit.erased and written is not None:
+            writes = dict.fromkeys(_erased(commit, rows.newest, written, live_keys))
+            writes.update(commit.writes)
+        if late is not None:
+            writes = late.held_to_order(commit, writes, rows.newest)
+        known = len(rows.newest)
+        _plan_commit(commit, writes, batch.range_id, rows, newest)
+        if written is not None:
+            for key in islice(rows.newest, known, None):
+                written.add(key)
+    rows.state.append((range_row(batch.range_id), range_value(row)))
+    for name, mark in batch.marks.items():
+        rows.state.append((mark_row(name), mark))
+    for record, value in batch.records.items():
+        rows.state.append((record_row(batch.range_id, record), value))
     return rows
 
 
@@ -67,13 +90,11 @@ def plan_late(
     batch: Batch, row: RangeRow, newest: Newest, live_keys: LiveKeys, view: View
 ) -> PlannedRows:
     """As `plan`, for a batch whose timestamps may lie below what its range has applied."""
-    rows = PlannedRows()
     commits = sorted(batch.commits + batch.resolved, key=lambda commit: commit.timestamp)
     late = _LateWrites(newest, view)
-    _plan_commits(commits, batch.range_id, rows, newest, live_keys, late=late)
+    rows = plan(replace(batch, commits=commits), row, newest, live_keys, late)
     resolved = {log_row(commit.timestamp, batch.range_id) for commit in batch.resolved}
     rows.log = _united(rows.log, resolved, view)
-    _plan_state(batch, row, rows)
     return rows
 
 
@@ -89,40 +110,6 @@ def plan_reshaping(
         rows.state.append((range_row(born.range_id), range_value(changed[born.range_id])))
         for name, value in born.records.items():
             rows.state.append((record_row(born.range_id, name), value))
-
-
-def _plan_state(batch: Batch, row: RangeRow, rows: PlannedRows) -> None:
-    rows.state.append((range_row(batch.range_id), range_value(row)))
-    for name, mark in batch.marks.items():
-        rows.state.append((mark_row(name), mark))
-    for record, value in batch.records.items():
-        rows.state.append((record_row(batch.range_id, record), value))
-
-
-def _plan_commits(
-    commits: list[CommittedWrites],
-    range_id: int,
-    rows: PlannedRows,
-    newest: Newest,
-    live_keys: LiveKeys,
-    *,
-    late: _LateWrites | None = None,
-) -> None:
-    """Add the rows of commits in the order of their timestamps."""
-    # The keys of the batch so far, in order; kept only if some commit erases an interval.
-    written = SortedKeys() if any(commit.erased for commit in commits) else None
-    for commit in commits:
-        writes = commit.writes
-        if commit.erased and written is not None:
-            writes = dict.fromkeys(_erased(commit, rows.newest, written, live_keys))
-            writes.update(commit.writes)
-        if late is not None:
-            writes = late.held_to_order(commit, writes, rows.newest)
-        known = len(rows.newest)
-        _plan_commit(commit, writes, range_id, rows, newest)
-        if written is not None:
-            for key in islice(rows.newest, known, None):
-                written.add(key)
 
 
 def _plan_commit(
