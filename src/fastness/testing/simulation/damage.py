@@ -1,0 +1,51 @@
+"""Damaged frames: bits flipped, cut short, or of another protocol version.
+
+A frame of this package carries no checksum of its own (TCP and TLS do), so only damage that its
+decoder can see is done: what would decode all the same is cut short instead. Frames of other
+protocols are damaged in any way at all.
+"""
+
+from __future__ import annotations
+
+from random import Random
+
+from fastness.errors import InvalidEncoding, ProtocolMismatch
+from fastness.wire.messages import PROTOCOL, decode_frame
+
+FLIPPED_BITS_MAX = 3
+VERSION_PLACE = 1
+"""Where a frame has its version, after the one byte that says how many fields follow."""
+
+
+def damaged(frame: bytes, random: Random) -> bytes:
+    """The frame as it might arrive over a bad line."""
+    if not frame:
+        return b"\xc1"
+    if not _decodes(frame):
+        return random.choice((_flipped, _shortened))(frame, random)
+    worse = random.choice((_flipped, _shortened, _of_another_version))(frame, random)
+    return _shortened(frame, random) if _decodes(worse) else worse
+
+
+def _flipped(frame: bytes, random: Random) -> bytes:
+    bits = bytearray(frame)
+    for _ in range(random.randint(1, FLIPPED_BITS_MAX)):
+        bits[random.randrange(len(bits))] ^= 1 << random.randrange(8)
+    return bytes(bits)
+
+
+def _shortened(frame: bytes, random: Random) -> bytes:
+    return frame[: random.randrange(len(frame))]
+
+
+def _of_another_version(frame: bytes, random: Random) -> bytes:
+    version = random.randrange(PROTOCOL + 1, 100)
+    return frame[:VERSION_PLACE] + bytes([version]) + frame[VERSION_PLACE + 1 :]
+
+
+def _decodes(frame: bytes) -> bool:
+    try:
+        decode_frame(frame)
+    except (InvalidEncoding, ProtocolMismatch):
+        return False
+    return True
