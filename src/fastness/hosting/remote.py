@@ -15,7 +15,7 @@ import msgspec
 from fastness.encoding.timestamps import Timestamp
 from fastness.errors import FastnessError
 from fastness.ranges.requests import Interval, Scan
-from fastness.storage.contract import Batch, RangeState
+from fastness.storage.contract import Batch, Change, RangeState
 
 
 class StoreRead(msgspec.Struct, frozen=True, array_like=True):
@@ -87,7 +87,7 @@ class RemoteStore(Protocol):
         after: Timestamp,
         up_to: Timestamp,
         limit: int,
-        done: Callable[[list[tuple[Timestamp, list[tuple[bytes, bytes | None]]]] | FastnessError], None],
+        done: Callable[[list[Change] | FastnessError], None],
     ) -> None:
         """The first `limit` commits in (after, up_to], in commit order (`Store.changes`)."""
         ...

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from fastness.encoding.intervals import KeyInterval
+from fastness.encoding.timestamps import Timestamp
 from fastness.errors import FastnessError
 from fastness.storage.contract import Batch, CommittedWrites, Inherited
 
@@ -22,6 +23,7 @@ class Entry:
         "declared_keys",
         "done",
         "lost",
+        "outcomes",
         "records",
         "resolved",
         "splits",
@@ -44,6 +46,8 @@ class Entry:
         self.declared_keys: list[bytes] = []
         self.declared_intervals: list[KeyInterval] = []
         """What the resolved transaction declared as written, without a value."""
+        self.outcomes: list[tuple[bytes, Timestamp]] = []
+        """Transactions that end with it: id, and commit timestamp or 0."""
         self.splits: list[Inherited] = []
         self.absorbs: list[tuple[int, int]] = []
 

@@ -138,9 +138,6 @@ class LockTable:
     def __len__(self) -> int:
         return len(self._holders)
 
-    def __iter__(self) -> Iterable[Holder]:  # type: ignore[misc] # an iterator is one
-        return iter(self._holders.values())
-
     def holders(self) -> list[Holder]:
         """All of them, oldest admission first."""
         return list(self._holders.values())
@@ -177,7 +174,11 @@ class LockTable:
                 self._write_order.remove(key)
         for key in holder.intent.read_keys:
             readers = self._readers.get(key)
-            if readers is not None and readers.pop(holder.identity, None) and not readers:
+            if (
+                readers is not None
+                and readers.pop(holder.identity, None) is not None
+                and not readers
+            ):
                 del self._readers[key]
                 self._read_order.remove(key)
 

@@ -40,6 +40,10 @@ class Ports(Protocol):
         """
         ...
 
+    def observe(self) -> None:
+        """Ask the oracle for a timestamp nobody uses, so that `issued` follows the time."""
+        ...
+
     def apply(self, batch: Batch) -> None:
         """Write a batch; `Leaseholder.applied(number)` once it is durable.
 
@@ -48,9 +52,7 @@ class Ports(Protocol):
         """
         ...
 
-    def read(
-        self, token: int, keys: list[bytes], scan: Scan | None, at: Timestamp
-    ) -> None:
+    def read(self, token: int, keys: list[bytes], scan: Scan | None, at: Timestamp) -> None:
         """Read the store; `Leaseholder.read_done(token, ...)` or `read_failed(token, error)`."""
         ...
 

@@ -120,7 +120,9 @@ class Range:
             if overwritten is not None:
                 commit.fail(conflict_of(overwritten.key, overwritten.winner))
                 return commit.state
-        if (reads and self._reads_undurable(commit)) or self._must_queue(commit):
+        if reads and self.wait_if_undurable(commit, commit.read_keys, commit.read_intervals):
+            return commit.state
+        if self._must_queue(commit):
             commit.state = CommitState.WAITING
             return commit.state
         if commit.admitted is None:
@@ -129,16 +131,6 @@ class Range:
         else:
             commit.admitted()
         return commit.state
-
-    def _reads_undurable(self, commit: Commit) -> bool:
-        """Let the commit wait for a batch that writes what it reads, if there is one."""
-        for batch in (self._written, self._open):
-            if batch is not None and (
-                batch.overlaps(commit.read_keys, commit.read_intervals) is not None
-            ):
-                batch.waiting.append(commit)
-                return True
-        return False
 
     def _must_queue(self, commit: Commit) -> bool:
         """Let the commit wait behind an older reservation or a full batch, if there is one."""
@@ -277,17 +269,30 @@ class Range:
             self._admit_again(commit)
         return batch.commits
 
-    def give_up(self) -> list[Commit]:
-        """Everybody who has not been closed into a batch: they are the caller's now."""
-        given = [*self._overflow, *self._open.commits, *self._open.waiting]
-        given += self.reservations.take_waiting()
-        given += self.take_settled()
-        if self._written is not None:
-            given += self._written.waiting
-            self._written.waiting = []
+    def give_up_waiting(self) -> None:
+        """Forget everybody who has not joined a batch: they are the caller's now."""
         self._overflow.clear()
-        self._open.commits, self._open.waiting = [], []
-        return given
+        self._open.waiting = []
+        self.reservations.take_waiting()
+        self.take_settled()
+        if self._written is not None:
+            self._written.waiting = []
+
+    def wait_if_undurable(
+        self, commit: Commit, keys: set[bytes], intervals: list[KeyInterval]
+    ) -> bool:
+        """Let the commit wait for a batch that writes any of this, if there is one."""
+        for batch in (self._written, self._open):
+            if batch is not None and batch.overlaps(keys, intervals) is not None:
+                batch.waiting.append(commit)
+                commit.state = CommitState.WAITING
+                return True
+        return False
+
+    @property
+    def batch_number(self) -> int:
+        """The number of the last batch assigned."""
+        return self._batch_number
 
     def _admit_again(self, commit: Commit) -> None:
         if self._admit(commit) is CommitState.FAILED or commit.state is CommitState.NEEDS_STORE:

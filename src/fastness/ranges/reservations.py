@@ -63,8 +63,8 @@ class Reservations:
         self._held = kept
         return ended
 
-    def holds_back(self, commit: Commit) -> bool:
-        """Whether an older transaction reserved what the commit writes; it then waits here."""
+    def reserved(self, commit: Commit) -> bool:
+        """Whether an older transaction reserved something the commit writes."""
         if not self._held:
             return False
         older = [held for held in self._held if held.owner < commit.priority]
@@ -72,7 +72,11 @@ class Reservations:
             return False
         written = OpenBatch()
         written.join(commit)
-        if any(written.overlaps(held.keys, held.intervals) is not None for held in older):
+        return any(written.overlaps(held.keys, held.intervals) is not None for held in older)
+
+    def holds_back(self, commit: Commit) -> bool:
+        """Whether an older transaction reserved what the commit writes; it then waits here."""
+        if self._held and self.reserved(commit):
             self._waiting.append(commit)
             return True
         return False

@@ -109,9 +109,7 @@ def decode_outcomes(data: bytes) -> list[Outcome]:
 
 
 def _damaged(what: str, data: bytes, error: Exception) -> StoreDamaged:
-    return StoreDamaged(
-        f"a range's record is no {what} ({error}): {data[:40]!r}; restore a backup"
-    )
+    return StoreDamaged(f"a range's record is no {what} ({error}): {data[:40]!r}; restore a backup")
 
 
 def outcomes_name(range_id: int, number: int) -> bytes:

@@ -131,13 +131,11 @@ class Tracking:
         if lease is not None and lease.ends_ns <= boot_ns:
             self._end(lease)
             lease = None
-        told: list[Told] = []
         if lease is not None and (lease.notices or lease.void):
-            return None, told
+            return None, []
         wanted = len(keys) + (interval is not None)
         if self._entries + wanted > self._limits.tracked_keys:
-            told = self._make_room(lease, boot_ns)
-            return None, told
+            return None, self._make_room(lease)
         if lease is None:
             self._numbers += 1
             lease = CacheLease(self._numbers, client, boot_ns + self._span_ns())
@@ -151,7 +149,7 @@ class Tracking:
             lease.intervals[interval] = None
             self._wide[lease.lease] = lease
         self._entries += lease.entries - before
-        return lease, told
+        return lease, []
 
     def grant(
         self, lease: CacheLease, *, boot_ns: int, left_ms: float, valid_from: Timestamp
@@ -175,14 +173,12 @@ class Tracking:
     def _span_ns(self) -> int:
         return int(self._limits.cache_lease_ms * (1 + 2 * DRIFT) * _NS_PER_MS)
 
-    def _make_room(self, asking: CacheLease | None, boot_ns: int) -> list[Told]:
-        """Void the lease with most entries; its room is free once that is acknowledged."""
-        del boot_ns
+    def _make_room(self, asking: CacheLease | None) -> list[Told]:
+        """Void the asking client's lease, or the fullest; its room is free once acknowledged."""
+        if asking is not None and asking.entries:
+            return [self._void(asking)]
         candidates = [one for one in self._leases.values() if not one.void and one.entries]
-        if not candidates:
-            return []
-        fullest = asking if asking in candidates else max(candidates, key=lambda one: one.entries)
-        return [self._void(fullest)] if fullest is not None else []
+        return [self._void(max(candidates, key=lambda one: one.entries))] if candidates else []
 
     # --------------------------------------------------------- invalidating
 
@@ -306,7 +302,7 @@ class Tracking:
         return self._message(lease, notice)
 
     def _message(self, lease: CacheLease, notice: Notice) -> Told:
-        intervals: list[Interval] = [tuple(one) for one in notice.intervals]
+        intervals: list[Interval] = [(one.begin, one.end) for one in notice.intervals]
         # A voided lease needs no list of what was in it.
         keys = [] if notice.everything else list(notice.keys)
         return Told(
@@ -359,9 +355,7 @@ def _settle(notice: Notice) -> None:
             invalidation.resume()
 
 
-def _covers(
-    cached: Iterable[KeyInterval], keys: list[bytes], intervals: list[KeyInterval]
-) -> bool:
+def _covers(cached: Iterable[KeyInterval], keys: list[bytes], intervals: list[KeyInterval]) -> bool:
     return any(
         any(one.contains(key) for key in keys) or any(one.overlaps(other) for other in intervals)
         for one in cached

@@ -1,0 +1,216 @@
+"""Requests to commit or prepare, as the range's machine takes them: `Commit`s with callers.
+
+A `CommitOne` and a `Prepare` carry the same content; the one is written with the batch it
+joins, the other takes locks and leaves an intent. Both wait, die and are validated alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from fastness.encoding.intervals import KeyInterval
+from fastness.encoding.timestamps import Timestamp
+from fastness.errors import LimitExceeded
+from fastness.limits import Limits
+from fastness.ranges.atomic import AtomicKind, AtomicOperation, evaluate
+from fastness.ranges.commit import Commit, StampedKey
+from fastness.ranges.intents import Intent
+from fastness.ranges.locks import Footprint
+from fastness.ranges.ports import Caller
+from fastness.ranges.requests import CommitOne, Content, Interval, Prepare, Stamped, Write
+from fastness.storage import cells
+
+
+class RangeCommit(Commit):
+    """A commit or prepare under way in one range, and everybody who asked for it."""
+
+    __slots__ = (
+        "after_durable",
+        "callers",
+        "content",
+        "dead",
+        "deadline",
+        "followers",
+        "lease",
+        "lock_intervals",
+        "lock_keys",
+        "resolvers",
+        "stamp_intervals",
+    )
+
+    def __init__(self, request: CommitOne | Prepare, caller: Caller) -> None:
+        content = request.content
+        super().__init__(
+            read_timestamp=content.read_timestamp,
+            priority=(request.priority, request.id),
+            identity=request.id,
+        )
+        self.content = content
+        self.callers = [caller]
+        self.resolvers: list[Caller] = []
+        """Who asked to have it decided while it was under way."""
+        self.deadline: Timestamp = request.deadline if type(request) is Prepare else 0
+        self.lease = request.lease
+        self.dead = False
+        """Given up: whatever still comes for it is dropped."""
+        self.after_durable: list[Callable[[], None]] = []
+        self.followers: list[Commit] = []
+        """Commits that wait behind this waiting prepare."""
+        self._fill(content)
+        self.lock_keys: list[bytes] = list(
+            dict.fromkeys(
+                [*self.writes, *content.atomics, *content.stamped_values, *content.write_keys]
+            )
+        )
+        self.lock_intervals: list[KeyInterval] = [*self.erased, *(self.write_intervals or ())]
+        self.stamp_intervals: list[KeyInterval] = [
+            stamped.interval() for stamped in self.stamped_keys or ()
+        ]
+
+    def _fill(self, content: Content) -> None:
+        self.read_keys = set(content.read_keys)
+        self.read_intervals = [KeyInterval(*one) for one in content.read_intervals]
+        self.writes = {write.key: write.value for write in content.writes}
+        expiries = {
+            w.key: w.expires_at for w in content.writes if w.expires_at and w.value is not None
+        }
+        self.expiries = expiries or None
+        self.erased = [KeyInterval(*one) for one in content.erased]
+        if content.atomics:
+            self.atomics = {
+                key: [AtomicOperation(AtomicKind(kind), operand) for kind, operand in operations]
+                for key, operations in content.atomics.items()
+            }
+        if content.stamped_keys:
+            self.stamped_keys = [
+                StampedKey(one.prefix, one.suffix, one.value, erased_before=one.erased_before)
+                for one in content.stamped_keys
+            ]
+        self.stamped_values = content.stamped_values or None
+        self.write_keys = set(content.write_keys) or None
+        intervals = [KeyInterval(*one) for one in content.write_intervals]
+        self.write_intervals = intervals or None
+        self.bytes = content.size
+        self.alive_until = content.alive_until
+
+    @property
+    def is_prepare(self) -> bool:
+        """Whether it will hold locks until a decision comes."""
+        return self.deadline > 0
+
+    def intent(self, *, floor: Timestamp, span: Interval) -> Intent:
+        """What the range promises; atomic operations stand in it without a value yet."""
+        content = self.content
+        writes = list(content.writes)
+        writes += [Write(key, None) for key in content.atomics if key not in self.writes]
+        return Intent(
+            id=self.id,
+            priority=self.priority[0],
+            deadline=self.deadline,
+            floor=floor,
+            span=span,
+            alive_until=content.alive_until,
+            read_keys=content.read_keys,
+            read_intervals=content.read_intervals,
+            writes=writes,
+            erased=content.erased,
+            stamped_keys=[
+                Stamped(one.prefix, one.suffix, one.value, one.erased_before)
+                for one in content.stamped_keys
+            ],
+            stamped_values=content.stamped_values,
+            write_keys=content.write_keys,
+            write_intervals=content.write_intervals,
+        )
+
+
+def keys_of(content: Content) -> list[bytes]:
+    """Every single key a content names."""
+    return [
+        *content.read_keys,
+        *(write.key for write in content.writes),
+        *content.atomics,
+        *content.stamped_values,
+        *content.write_keys,
+    ]
+
+
+def intervals_of(content: Content) -> list[Interval]:
+    """Every interval a content names, those of its versionstamps included."""
+    stamps: list[Interval] = [
+        _pair(StampedKey(one.prefix, one.suffix, one.value).interval())
+        for one in content.stamped_keys
+    ]
+    return [*content.read_intervals, *content.erased, *content.write_intervals, *stamps]
+
+
+def evaluated(
+    commit: RangeCommit, found: list[bytes | None], floor: Timestamp, limits: Limits
+) -> tuple[list[Write], Timestamp]:
+    """The writes a prepare's atomic operations come to, and the smallest expiry they rest on.
+
+    `found` are the newest cells of the keys in the order of `commit.atomics`. A value that had
+    not expired at the floor counts as alive, and then the commit must lie below its expiry.
+    Raises what the operation cannot do.
+    """
+    writes: list[Write] = []
+    alive_until: Timestamp = 0
+    for (key, operations), cell in zip((commit.atomics or {}).items(), found, strict=True):
+        value = cells.value_at(cell, floor)
+        expires_at = cells.expiry_of(cell) if cell is not None and value is not None else 0
+        if expires_at:
+            alive_until = min(alive_until or expires_at, expires_at)
+        for operation in operations:
+            value = evaluate(operation, value, limits.value_bytes)
+            if value is None:
+                expires_at = 0
+        writes.append(Write(key, value, expires_at))
+    return writes, alive_until
+
+
+def require_sizes(commit: RangeCommit, limits: Limits) -> None:
+    """`LimitExceeded` for keys and values no honest client sends."""
+    for key, value in commit.writes.items():
+        if len(key) > limits.key_bytes or (value is not None and len(value) > limits.value_bytes):
+            raise LimitExceeded(
+                f"key {key[:40]!r} of {len(key)} bytes with a value of "
+                f"{len(value) if value is not None else 0} exceeds key_bytes={limits.key_bytes} "
+                f"or value_bytes={limits.value_bytes}: split the value over several keys"
+            )
+    if commit.bytes > limits.transaction_bytes:
+        raise LimitExceeded(
+            f"a transaction of {commit.bytes} bytes exceeds transaction_bytes="
+            f"{limits.transaction_bytes}: split it"
+        )
+
+
+def requests_conflict(one: Footprint, other: Footprint) -> bool:
+    """Whether two requests could not hold their locks at once."""
+    return (
+        _overlap(one.lock_keys, one.lock_intervals, other.read_keys, other.read_intervals)
+        or _overlap(one.read_keys, one.read_intervals, other.lock_keys, other.lock_intervals)
+        or _overlap(one.lock_keys, one.lock_intervals, other.lock_keys, other.lock_intervals)
+        or _overlap((), one.stamp_intervals, other.read_keys, other.read_intervals)
+        or _overlap(one.read_keys, one.read_intervals, (), other.stamp_intervals)
+        or _overlap((), one.stamp_intervals, other.lock_keys, other.lock_intervals)
+        or _overlap(one.lock_keys, one.lock_intervals, (), other.stamp_intervals)
+    )
+
+
+def _overlap(
+    keys: Iterable[bytes],
+    intervals: Iterable[KeyInterval],
+    other_keys: Iterable[bytes],
+    other_intervals: Iterable[KeyInterval],
+) -> bool:
+    mine, theirs = set(keys), set(other_keys)
+    return (
+        not mine.isdisjoint(theirs)
+        or any(one.contains(key) for one in intervals for key in theirs)
+        or any(one.contains(key) for one in other_intervals for key in mine)
+        or any(one.overlaps(other) for one in intervals for other in other_intervals)
+    )
+
+
+def _pair(interval: KeyInterval) -> Interval:
+    return (interval.begin, interval.end)

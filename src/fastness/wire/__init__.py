@@ -1,0 +1,1 @@
+"""Messages between processes: their structures, frames and codec. `messages.py` has it all."""
