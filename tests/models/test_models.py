@@ -18,6 +18,7 @@ STATES_MIN = {
     "exactly_once": 3_000,
     "leases": 50_000,
     "oracle": 300,
+    "near_cache": 50_000,
 }
 """A model that visits fewer states than this has lost actors it once had."""
 RULES = [(name, rule) for name, model in MODELS.items() for rule in model.rules]
