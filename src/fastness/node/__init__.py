@@ -1,0 +1,16 @@
+"""A server process of a cluster.
+
+`Node` serves the ranges it holds leases of, over a `runtime.Process` (messages, timers, clocks),
+a `placement.Coordinator` (sessions, descriptors) and a `hosting.RemoteStore` for each store it
+reaches. `bootstrap` writes the first descriptors. Nothing here knows of sockets, etcd or
+PostgreSQL: the simulated world and the real one run the same code.
+
+Read `node.py` for the parts, `session.py`, `claims.py` and `opening.py` for leases, `shell.py`
+and `store_port.py` for what a leaseholder is given, `flows.py` for splits and moves.
+"""
+
+from fastness.node.bootstrap import bootstrap
+from fastness.node.counts import Counts
+from fastness.node.node import Node
+
+__all__ = ["Counts", "Node", "bootstrap"]

@@ -1,0 +1,32 @@
+"""The first descriptors of a cluster, written once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from fastness.errors import Unreachable
+from fastness.placement.cluster_view import encode_counter, encode_descriptor, range_key
+from fastness.placement.coordinator import NEXT_RANGE, RANGES, Coordinator, Put
+from fastness.placement.descriptors import Descriptor, require_cover
+
+
+async def bootstrap(coordinator: Coordinator, ranges: Iterable[tuple[bytes, bytes, str]]) -> bool:
+    """Write descriptors for (begin, end, store) of a new cluster; `False`: it has some already.
+
+    They must cover every key exactly once. Whoever comes first wins; a cluster that exists is
+    never touched. `Unreachable` where the coordinator did not answer: call it again.
+    """
+    first = [
+        Descriptor(range_id, begin, end, 1, store, released=True)
+        for range_id, (begin, end, store) in enumerate(ranges, start=1)
+    ]
+    require_cover(first)
+    puts = [Put(range_key(one.range_id), encode_descriptor(one)) for one in first]
+    puts.append(Put(NEXT_RANGE, encode_counter(len(first) + 1)))
+    try:
+        return await coordinator.write({NEXT_RANGE: 0}, puts) is not None
+    except Unreachable:
+        _revision, entries = await coordinator.read(RANGES)
+        if not entries:
+            raise
+        return False

@@ -1,0 +1,81 @@
+"""Blocks of timestamps for the ranges of a node, from the oracle wherever it is.
+
+Each block is asked for by a message of its own, sent after it was wanted: an answer to an
+earlier question could hold timestamps that were issued before the batch's locks were in place.
+Asked again, of whoever then is the oracle, until it is answered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+from fastness.encoding.timestamps import Timestamp
+from fastness.node.calls import Calls
+from fastness.node.post import Post
+from fastness.placement.cluster_view import ClusterView
+from fastness.runtime.clock import Clock
+from fastness.wire.messages import Body, Draw, Drawn, Refusal
+
+
+@dataclass(slots=True, eq=False)
+class Wanted:
+    """A block somebody waits for. `done(first, count)` brings it, unless it was cancelled."""
+
+    count: int
+    done: Callable[[Timestamp, int], None]
+    cancelled: bool = False
+
+
+class Draws:
+    """See the module's page."""
+
+    __slots__ = ("_again", "_calls", "_clock", "_moved", "_post", "_view")
+
+    def __init__(
+        self,
+        post: Post,
+        calls: Calls,
+        clock: Clock,
+        view: ClusterView,
+        moved: Callable[[], None],
+    ) -> None:
+        self._post = post
+        self._calls = calls
+        self._clock = clock
+        self._view = view
+        self._moved = moved
+        self._again: list[Wanted] = []
+        """To be asked for at the next tick: no oracle was known, or it did not answer."""
+
+    def draw(self, count: int, done: Callable[[Timestamp, int], None]) -> Wanted:
+        """Ask for a block."""
+        wanted = Wanted(count, done)
+        self._ask(wanted)
+        return wanted
+
+    def tick(self) -> None:
+        """Ask again for what was not answered."""
+        again, self._again = self._again, []
+        for wanted in again:
+            if not wanted.cancelled:
+                self._ask(wanted)
+
+    def _ask(self, wanted: Wanted) -> None:
+        oracle = self._view.oracle_address()
+        if not oracle or not self._calls.call(
+            oracle, Draw(wanted.count), self._clock.boot_ns(), partial(self._answered, wanted)
+        ):
+            self._again.append(wanted)
+
+    def _answered(self, wanted: Wanted, body: Body | None) -> None:
+        if wanted.cancelled:
+            return
+        if isinstance(body, Drawn) and body.count == wanted.count and body.first > 0:
+            self._post.learn(body.first + body.count - 1)
+            wanted.done(body.first, body.count)
+            return
+        if isinstance(body, Refusal):
+            self._moved()
+        self._again.append(wanted)

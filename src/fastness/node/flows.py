@@ -1,0 +1,286 @@
+"""What an operator asks of a node: split, merge, transfer a lease, drain.
+
+::
+
+    split     reserve an id -> pause -> one store batch -> flip the descriptors -> serve both
+    merge     pause both -> one store batch -> flip the descriptors -> serve the union
+    transfer  pause -> serve nothing more -> descriptor released -> tell the target
+    drain     transfer everything, release the oracle, end the session
+
+The store batch is the point of no return: a range whose shape has changed is served only once
+its descriptors are known to have followed. Whatever fails after it drops the ranges, and
+whoever opens them next completes the flip. A range still waiting for its predecessor's lease to
+end is neither split, merged nor released: its successor would not know to wait.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+
+from fastness.errors import FastnessError, Fenced, InvalidOption, Overloaded, Unreachable
+from fastness.node.claims import Claims
+from fastness.node.coordination import RETRY_MS, change_of
+from fastness.node.held import HeldRanges
+from fastness.node.leases import Lease, Tenure, held_ns
+from fastness.node.oracle_seat import OracleSeat
+from fastness.node.refusals import moved
+from fastness.node.session import SessionKeeper
+from fastness.node.shell import RangeShell
+from fastness.node.site import Site
+from fastness.node.waiting import pause
+from fastness.placement.cluster_view import Placed, encode_counter, range_key
+from fastness.placement.coordinator import NEXT_RANGE, Put
+from fastness.placement.descriptors import Descriptor
+from fastness.placement.flips import Flip, merge_of, release_of, split_of
+from fastness.ranges.shape import Shape
+from fastness.storage.contract import RangeState
+from fastness.wire.messages import TakeRange
+
+RESERVATIONS_MAX = 20
+"""Tries to reserve a range id, each lost to somebody else."""
+
+
+class Flows:
+    """See the module's page. Each raises what its caller is to be refused with."""
+
+    __slots__ = ("_claims", "_held", "_keeper", "_oracle", "_site")
+
+    def __init__(
+        self,
+        site: Site,
+        keeper: SessionKeeper,
+        held: HeldRanges,
+        oracle: OracleSeat,
+        claims: Claims,
+    ) -> None:
+        self._site = site
+        self._keeper = keeper
+        self._held = held
+        self._oracle = oracle
+        self._claims = claims
+
+    # Split.
+
+    async def split(self, range_id: int, generation: int, key: bytes) -> None:
+        """Split a range at `key`, the begin of the right child."""
+        shell = self._serving(range_id, generation)
+        if not shell.shape.begin < key < shell.shape.end:
+            raise InvalidOption(
+                f"range {range_id} is {shell.shape.begin!r} to {shell.shape.end!r}: it cannot be "
+                f"split at {key!r}; choose a key inside"
+            )
+        with self._busy("split", shell):
+            child_id = await self._reserve_id(shell)
+            with _resumed_on_failure(shell):
+                await shell.step(shell.leaseholder.pause)
+                state, shape = await shell.step(partial(shell.leaseholder.split, key, child_id))
+            with self._busy_id("split", child_id), _dropped_on_failure(shell):
+                await self._serve_children(shell, state, shape)
+
+    async def _reserve_id(self, shell: RangeShell) -> int:
+        """A range id that nobody else has or will have.
+
+        Only a write known to have happened reserves one: an id of a doubtful write is wasted.
+        """
+        site = self._site
+        for _try in range(RESERVATIONS_MAX):
+            await site.coordination.refresh()
+            child_id = site.view.next_range
+            compare = {
+                NEXT_RANGE: site.view.next_range_revision,
+                shell.lease.key: shell.lease.revision,
+            }
+            puts = [Put(NEXT_RANGE, encode_counter(child_id + 1))]
+            if await site.coordination.write(compare, puts) is not None:
+                return child_id
+            await pause(site.process, RETRY_MS)
+        raise Overloaded("range ids are being reserved by others all the time: try again")
+
+    async def _serve_children(self, shell: RangeShell, state: RangeState, shape: Shape) -> None:
+        site, tenure = self._site, self._tenure()
+        parent = self._placed(shell)
+        child = Descriptor(
+            shape.range_id,
+            shape.begin,
+            shape.end,
+            shape.generation,
+            shell.store_name,
+            epoch=state.epoch,
+            holder=site.address,
+            session=tenure.session,
+        )
+        before_ns = site.boot_ns()
+        revision = await self._flip(shell, split_of(parent, shell.shape, child))
+        if not tenure.alive:
+            raise Fenced("the session ended during the split")
+        until_ns = before_ns + held_ns(site.limits.lease_ms)
+        lease = Lease(range_key(child.range_id), child.epoch, revision, until_ns)
+        # The parent may commit, so nobody reads of an older leaseholder; the child may as well.
+        self._held.take(
+            tenure, Placed(child, revision), lease, state, shape, commits_from_ns=site.boot_ns()
+        )
+        shell.leaseholder.resume()
+        site.counts.splits += 1
+
+    # Merge.
+
+    async def merge(self, range_id: int, generation: int) -> None:
+        """Let a range absorb its right neighbour, which this node holds in the same store."""
+        left = self._serving(range_id, generation)
+        right = self._neighbour(left)
+        with self._busy("merge", left, right):
+            with _resumed_on_failure(left), _resumed_on_failure(right):
+                await left.step(left.leaseholder.pause)
+                await right.step(right.leaseholder.pause)
+            with _dropped_on_failure(left, right):
+                await left.step(partial(left.leaseholder.absorb, right.leaseholder))
+                flip = merge_of(self._placed(left), self._placed(right), left.shape)
+                left.widened(left.shape)
+                right.drop(moved(f"range {right.range_id} was merged into range {range_id}"))
+                await self._flip(left, flip)
+                left.leaseholder.resume()
+        self._site.counts.merges += 1
+
+    def _neighbour(self, left: RangeShell) -> RangeShell:
+        for shell in self._held:
+            if shell.shape.begin == left.shape.end and shell.store_name == left.store_name:
+                return self._serving(shell.range_id, shell.shape.generation)
+        raise InvalidOption(
+            f"the range that begins at {left.shape.end!r} is not held by this node in store "
+            f"{left.store_name!r}: transfer it here first, then merge"
+        )
+
+    # Transfer.
+
+    async def transfer(self, range_id: int, generation: int, to: str) -> None:
+        """Hand a range over; answered once its release is known to be written."""
+        shell = self._serving(range_id, generation)
+        if to == self._site.address:
+            return
+        if to not in self._site.view.nodes:
+            raise InvalidOption(f"no node lives at {to!r}: choose one of {self._site.view.nodes}")
+        await self._release(shell, to)
+
+    async def _release(self, shell: RangeShell, to: str) -> None:
+        """Give a range up; `to` is told to take it, if it names anybody."""
+        site, range_id = self._site, shell.range_id
+        with self._busy("transfer", shell):
+            with _resumed_on_failure(shell):
+                await shell.step(shell.leaseholder.pause)
+                placed = self._placed(shell)
+            self._claims.given_up(range_id)
+            # Dropped before the release is written: the write may be seen before its answer is.
+            shell.drop(moved(f"range {range_id} is being handed to {to}"))
+            flip = release_of(placed)
+            revision = await site.coordination.write_surely(change_of(flip))
+            if revision is None:
+                raise Fenced(f"range {range_id} was taken by another node during its transfer")
+            site.view.changed(revision, flip.puts)
+        site.counts.transfers += 1
+        if to:
+            site.post.notify(to, TakeRange(range_id))
+
+    # Drain.
+
+    async def drain(self) -> None:
+        """Hand everything over, take nothing any more, end the session."""
+        site = self._site
+        site.draining = True
+        while len(self._held) or self._oracle.held or self._claims.under_way:
+            for shell in self._held:
+                await self._hand_over(shell)
+            await self._oracle.release()
+            if len(self._held) or self._oracle.held or self._claims.under_way:
+                await pause(site.process, RETRY_MS)
+        await self._keeper.finish()
+
+    async def _hand_over(self, shell: RangeShell) -> None:
+        view, address = self._site.view, self._site.address
+        others = [node for node in view.nodes if node != address]
+        if shell.closed:
+            return
+        try:
+            serving = self._serving(shell.range_id, shell.shape.generation)
+            await self._release(serving, min(others, key=view.held_by, default=""))
+        except FastnessError as error:
+            self._site.process.note(f"range {shell.range_id} not handed over yet: {error}")
+
+    # What they have in common.
+
+    def _tenure(self) -> Tenure:
+        tenure = self._site.tenure
+        if tenure is None:
+            raise Unreachable("this node has no session at the coordinator: try again")
+        return tenure
+
+    def _serving(self, range_id: int, generation: int) -> RangeShell:
+        """The shell of a range that may be changed now."""
+        shell = self._held.get(range_id)
+        if shell is None or shell.shape.generation != generation:
+            raise moved(f"range {range_id} of generation {generation} is not held by this node")
+        if range_id in self._held.busy:
+            raise Overloaded(f"range {range_id}: a {self._held.busy[range_id]} is under way")
+        if not shell.allowed:
+            raise Overloaded(
+                f"range {range_id} waits for its predecessor's lease to end: try again soon"
+            )
+        return shell
+
+    def _placed(self, shell: RangeShell) -> Placed:
+        placed = self._site.view.ranges.get(shell.range_id)
+        if placed is None or placed.revision != shell.lease.revision:
+            raise Fenced(f"the descriptor of range {shell.range_id} changed: try again")
+        return placed
+
+    async def _flip(self, shell: RangeShell, flip: Flip) -> int:
+        """Write a flip whose store batch is durable; `Fenced` if the range was lost meanwhile."""
+        revision = await self._site.coordination.write_surely(change_of(flip))
+        if revision is None or shell.closed:
+            raise Fenced(f"range {shell.range_id} was lost before its descriptors were written")
+        self._site.view.changed(revision, flip.puts, flip.gone)
+        shell.lease.revision = revision
+        shell.note(f"generation {flip.kept.generation}: {flip.kept.begin!r} to {flip.kept.end!r}")
+        return revision
+
+    @contextmanager
+    def _busy(self, what: str, *shells: RangeShell) -> Iterator[None]:
+        for shell in shells:
+            self._held.busy[shell.range_id] = what
+        try:
+            yield
+        finally:
+            for shell in shells:
+                del self._held.busy[shell.range_id]
+            self._site.changed.give()
+
+    @contextmanager
+    def _busy_id(self, what: str, range_id: int) -> Iterator[None]:
+        self._held.busy[range_id] = what
+        try:
+            yield
+        finally:
+            del self._held.busy[range_id]
+
+
+@contextmanager
+def _resumed_on_failure(shell: RangeShell) -> Iterator[None]:
+    """Nothing was changed yet: the range goes on as it was."""
+    try:
+        yield
+    except FastnessError:
+        if not shell.closed:
+            shell.leaseholder.resume()
+        raise
+
+
+@contextmanager
+def _dropped_on_failure(*shells: RangeShell) -> Iterator[None]:
+    """What was changed is not known: the ranges are opened again, at another epoch."""
+    try:
+        yield
+    except FastnessError as error:
+        for shell in shells:
+            shell.drop(error)
+        raise

@@ -1,0 +1,113 @@
+"""A node: the process that serves the wire protocol for a cluster.
+
+::
+
+    frames -> Dispatch -> RangeShell -> Leaseholder (ranges/) -> StorePort -> RemoteStore
+                  |            `-> Draws, Calls: the oracle and other ranges
+                  |-> OracleSeat -> OracleRole (placement/)
+                  `-> Flows: split, merge, transfer, drain
+
+    SessionKeeper  one session at the coordinator, every lease under it proved again and again
+    Claims         takes over what nobody holds
+    Upkeep         prunes
+
+It holds nothing durable: what a node knows is at the coordinator and in the stores, and a node
+that restarts is a new one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+from fastness.errors import DatabaseClosed
+from fastness.hosting.remote import RemoteStore
+from fastness.limits import Limits
+from fastness.node.claims import Claims
+from fastness.node.counts import Counts
+from fastness.node.dispatch import Dispatch
+from fastness.node.flows import Flows
+from fastness.node.held import HeldRanges
+from fastness.node.oracle_seat import OracleSeat
+from fastness.node.session import SessionKeeper
+from fastness.node.site import Site
+from fastness.node.upkeep import Upkeep
+from fastness.placement.coordinator import Coordinator
+from fastness.ranges.leaseholder import Leaseholder
+from fastness.runtime.process import Process, Timer
+
+
+class Node:
+    """See the module's page. `stores` are those this node reaches, by the descriptors' names."""
+
+    def __init__(
+        self,
+        process: Process,
+        coordinator: Coordinator,
+        stores: Mapping[str, RemoteStore],
+        limits: Limits,
+    ) -> None:
+        self._site = Site(process, coordinator, stores, limits)
+        self._held = HeldRanges(self._site)
+        self._oracle = OracleSeat(self._site)
+        self._keeper = SessionKeeper(self._site)
+        self._claims = Claims(self._site, self._keeper, self._held, self._oracle)
+        self._flows = Flows(self._site, self._keeper, self._held, self._oracle, self._claims)
+        self._dispatch = Dispatch(self._site, self._held, self._oracle, self._claims, self._flows)
+        self._upkeep = Upkeep(self._site, self._held)
+        self._tasks: list[asyncio.Task[Any]] = []
+        self._timer: Timer | None = None
+
+    @property
+    def address(self) -> str:
+        """Where it is reached."""
+        return self._site.address
+
+    @property
+    def counts(self) -> Counts:
+        """What it has counted since it started."""
+        return self._site.counts
+
+    @property
+    def is_oracle(self) -> bool:
+        """Whether it holds the oracle's role."""
+        return self._oracle.held
+
+    @property
+    def leaseholders(self) -> dict[int, Leaseholder]:
+        """The leaseholders of the ranges it holds, by range id."""
+        return {shell.range_id: shell.leaseholder for shell in self._held}
+
+    def start(self) -> None:
+        """Serve from now on."""
+        spawn = self._site.process.spawn
+        self._site.post.listen(self._dispatch.receive)
+        self._tasks = [
+            spawn(self._keeper.run(), name="session"),
+            spawn(self._claims.run(), name="claims"),
+            spawn(self._upkeep.run(), name="upkeep"),
+        ]
+        self._tick()
+
+    def _tick(self) -> None:
+        site = self._site
+        now_ns = site.boot_ns()
+        site.calls.tick(now_ns)
+        site.draws.tick()
+        for shell in self._held:
+            if not shell.closed:
+                shell.tick(now_ns)
+        self._timer = site.process.call_later(site.limits.tick_ms, self._tick)
+
+    async def drain(self) -> None:
+        """Hand everything over and end the session; it goes on refusing until it is stopped."""
+        await self._flows.drain()
+
+    def stop(self) -> None:
+        """Serve nothing any more, at once. What was not handed over, others claim in time."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._held.drop_all(DatabaseClosed("this node is stopping: ask another"))
+        for task in self._tasks:
+            task.cancel()

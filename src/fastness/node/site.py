@@ -1,0 +1,103 @@
+"""What all pieces of a node work with: its surroundings, its dealings with others, its tenure."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+
+from fastness.hosting.remote import RemoteStore
+from fastness.limits import Limits
+from fastness.node.calls import Calls
+from fastness.node.coordination import Coordination
+from fastness.node.counts import Counts
+from fastness.node.draws import Draws
+from fastness.node.leases import Tenure
+from fastness.node.post import Post
+from fastness.node.waiting import settle
+from fastness.placement.cluster_view import ClusterView
+from fastness.placement.coordinator import Coordinator
+from fastness.runtime.process import Process
+
+
+class Signal:
+    """Wakes the one coroutine that waits for it; remembered while it does not wait."""
+
+    __slots__ = ("_future", "_process", "_raised")
+
+    def __init__(self, process: Process) -> None:
+        self._process = process
+        self._raised = False
+        self._future: asyncio.Future[None] | None = None
+
+    def give(self) -> None:
+        """Wake it, now or when it next waits."""
+        self._raised = True
+        if self._future is not None:
+            settle(self._future, None)
+
+    async def wait(self, milliseconds: float) -> None:
+        """Until the signal, or for this long."""
+        if not self._raised:
+            future: asyncio.Future[None] = self._process.future()
+            self._future = future
+            timer = self._process.call_later(milliseconds, settle, future, None)
+            try:
+                await future
+            finally:
+                timer.cancel()
+                self._future = None
+        self._raised = False
+
+
+class Site:
+    """One per node. Everything runs on one thread, so plain attributes are enough."""
+
+    __slots__ = (
+        "calls",
+        "changed",
+        "coordination",
+        "counts",
+        "draining",
+        "draws",
+        "in_flight",
+        "limits",
+        "post",
+        "process",
+        "stores",
+        "tenure",
+        "view",
+    )
+
+    def __init__(
+        self,
+        process: Process,
+        coordinator: Coordinator,
+        stores: Mapping[str, RemoteStore],
+        limits: Limits,
+    ) -> None:
+        self.process = process
+        self.stores = stores
+        self.limits = limits
+        self.counts = Counts()
+        self.post = Post(process)
+        self.calls = Calls(self.post, self.counts, limits)
+        self.coordination = Coordination(process, coordinator, limits, self.counts)
+        self.view: ClusterView = self.coordination.view
+        self.changed = Signal(process)
+        """Something may be different at the coordinator: look."""
+        self.draws = Draws(self.post, self.calls, process.clock, self.view, self.changed.give)
+        self.tenure: Tenure | None = None
+        """The session this node lives under, none while it has lost one and has no other yet."""
+        self.draining = False
+        """Nothing is taken over any more."""
+        self.in_flight = 0
+        """Requests given to leaseholders and not answered yet."""
+
+    @property
+    def address(self) -> str:
+        """The address of this node."""
+        return self.post.address
+
+    def boot_ns(self) -> int:
+        """The boot clock."""
+        return self.process.clock.boot_ns()
