@@ -339,8 +339,8 @@ class Leaseholder:
         if commit.dead:
             return True
         return (
-            self._stopped_by_locks(commit)
-            or self._stopped_by_elder(commit)
+            self._stopped_by_elder(commit)
+            or self._stopped_by_locks(commit)
             or self._stopped_by_batch(commit)
             or self._stopped_by_caches(commit)
         )
