@@ -9,10 +9,17 @@ from pathlib import Path
 import pytest
 
 from fastness.errors import StoreDamaged
-from fastness.storage import InspectedStore, MemoryStore, RocksStore, Step, Store
+from fastness.storage import (
+    EPOCH_MAX,
+    InspectedStore,
+    MemoryStore,
+    RocksStore,
+    Step,
+    Store,
+)
 from fastness.storage.cells import value_of
 from tests.storage.conformance import seen
-from tests.storage.crashing import writes_of
+from tests.storage.crashing import child_of, late_of, record_of, writes_of
 from tests.storage.homes import (
     ALL_KEYS,
     RANGE,
@@ -49,15 +56,28 @@ def latest(acknowledged: list[str], what: str) -> int:
     return max(map(int, numbers), default=0)
 
 
+def check_ranges(store: Store, last: int) -> None:
+    """Hold records, ranges born and ranges absorbed to what the first batches leave."""
+    records = {record_of(number): b"" for number in (last - 1, last) if number > 0}
+    assert store.range_records(RANGE) == records
+    for number in filter(child_of, range(1, last + 1)):
+        merged = last >= number + 3
+        born = {} if merged else {b"born": str(number).encode()}
+        assert store.range_epoch(child_of(number)) == (EPOCH_MAX if merged else 1)
+        assert store.range_records(child_of(number)) == born
+
+
 def check_left(store: Store, acknowledged: list[str]) -> int:
     """Hold a store to what was acknowledged; returns the number of its last batch."""
     state = store.open_range(RANGE, store.range_epoch(RANGE) + 1)
     last = state.batch_number
     assert last - latest(acknowledged, "batch") in {0, 1}
-    assert state.applied == last
+    assert state.applied == 2 * last
+    check_ranges(store, last)
     expected: dict[bytes, bytes] = {}
     for number in range(1, last + 1):
-        for key, value in writes_of(number).items():
+        late = late_of(number) if number > 1 else {}
+        for key, value in {**late, **writes_of(number)}.items():
             if value is None:
                 expected.pop(key, None)
             else:

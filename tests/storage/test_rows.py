@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from struct import Struct
 
 import pytest
 from hypothesis import given
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from fastness.encoding.intervals import KeyInterval, prefix_end, successor
 from fastness.encoding.timestamps import TIMESTAMP_MAX
 from fastness.errors import StoreDamaged
+from fastness.invariants import InvariantViolation
 from fastness.storage import MemoryStore, cells, layout
 from fastness.storage.layout import LogEntry, RangeRow
 from fastness.storage.rocksdb.high_water import SLOT_BYTES, HighWater, decode_notes, encode_note
@@ -84,14 +86,71 @@ def test_log_rows_round_trip(
     assert entry.ended == replaced + deleted
 
 
-@given(st.integers(0, 2**63), st.integers(0, 2**63), timestamps, timestamps, st.integers(0, 2**63))
+numbers = st.integers(0, 2**63)
+pairs = st.tuples(numbers, numbers).map(sorted)
+timestamp_pairs = st.tuples(timestamps, timestamps).map(sorted)
+
+
+@given(numbers, pairs, timestamp_pairs, timestamps, numbers)
 def test_range_rows_round_trip(
-    epoch: int, number: int, applied: int, horizon: int, range_id: int
+    epoch: int, batches: list[int], commits: list[int], horizon: int, range_id: int
 ) -> None:
     """A state row keeps what a store knows of a range."""
-    row = RangeRow(epoch, number, applied, horizon)
+    (skipped, number), (committed, applied) = batches, commits
+    row = RangeRow(epoch, number, applied, horizon, skipped, committed)
     assert layout.decode_range_value(layout.range_value(row)) == row
     assert layout.decode_range_id(layout.range_row(range_id)) == range_id
+
+
+@given(numbers, numbers, timestamps, timestamps)
+def test_range_rows_of_the_first_format_are_read(
+    epoch: int, number: int, applied: int, horizon: int
+) -> None:
+    """Format 1 knew no batch given up, and every commit it applied was of one range."""
+    value = Struct(">QQQQ").pack(epoch, number, applied, horizon)
+    expected = RangeRow(epoch, number, applied, horizon, 0, applied)
+    assert layout.decode_range_value(value) == expected
+
+
+@given(numbers, st.binary(max_size=20), numbers, st.binary(max_size=20))
+def test_record_rows_round_trip(one: int, name: bytes, two: int, other: bytes) -> None:
+    """A record's row keeps its range and name; each range's rows lie apart, by name."""
+    row = layout.record_row(one, name)
+    assert layout.split_record_row(row) == (one, name)
+    assert layout.record_rows(one).contains(row)
+    beside = layout.record_row(two, other)
+    assert layout.record_rows(one).contains(beside) == (one == two)
+    assert (row < beside) == ((one, name) < (two, other))
+    assert not layout.RANGE_ROWS.contains(row)
+
+
+entries = st.builds(LogEntry, timestamps, numbers, key_lists, key_lists, key_lists)
+
+
+@given(entries, keys, keys)
+def test_log_rows_part_at_an_interval(entry: LogEntry, one: bytes, two: bytes) -> None:
+    """What lies inside an interval and what lies outside are together the whole entry."""
+    row = layout.log_row(entry.timestamp, entry.range_id)
+    assert layout.log_timestamp(row) == entry.timestamp
+    interval = KeyInterval(min(one, two), max(one, two))
+    outside = layout.log_without(entry, interval)
+    below, above = KeyInterval(b"", interval.begin), KeyInterval(interval.end, b"\xff" * 9)
+    inside = layout.log_without(LogEntry(0, 0, *layout.log_without(entry, below)), above)
+    whole = (entry.fresh, entry.replaced, entry.deleted)
+    for kept, taken, keys_of in zip(outside, inside, whole, strict=True):
+        assert sorted(kept + taken) == sorted(keys_of)
+        assert not any(interval.contains(key) for key in kept)
+
+
+def test_log_rows_of_two_parts_are_united() -> None:
+    """Two parts of a transaction in one row list the keys of both, and never one key twice."""
+    row = layout.log_row(5, 1)
+    one = layout.log_value([b"a"], [b"b"], [])
+    two = layout.log_value([b"c"], [], [b"d"])
+    united = layout.log_entry(row, layout.log_union(row, one, two))
+    assert united == LogEntry(5, 1, [b"a", b"c"], [b"b"], [b"d"])
+    with pytest.raises(InvariantViolation):
+        layout.log_union(row, one, one)
 
 
 def decodes_or_refuses(decode: object, *data: object) -> None:
@@ -111,6 +170,8 @@ def test_any_bytes_decode_or_are_refused(one: bytes, two: bytes) -> None:
     decodes_or_refuses(layout.log_entry, layout.log_row(1, 1), two)
     decodes_or_refuses(layout.decode_range_value, one)
     decodes_or_refuses(layout.decode_range_id, one)
+    decodes_or_refuses(layout.split_record_row, one)
+    decodes_or_refuses(layout.split_record_row, b"s" + two)
     decodes_or_refuses(cells.timestamp_of, one)
     decodes_or_refuses(cells.expiry_of, one)
     decodes_or_refuses(cells.value_of, one)
@@ -134,6 +195,22 @@ def test_timestamps_out_of_range_are_refused() -> None:
         layout.split_history_row(b"a\x00" + b"\xff" * 8)
     with pytest.raises(StoreDamaged):
         layout.decode_range_value(b"\xff" * 32)
+
+
+@pytest.mark.parametrize(
+    "row", [RangeRow(1, 5, 9, 0, 6, 9), RangeRow(1, 5, 9, 0, 0, 10), RangeRow(1, 5, 2**63, 0, 0, 9)]
+)
+def test_range_rows_that_contradict_themselves_are_refused(row: RangeRow) -> None:
+    """A batch given up above the last number, or a commit above the last applied, is damage."""
+    with pytest.raises(StoreDamaged):
+        layout.decode_range_value(layout.range_value(row))
+
+
+@pytest.mark.parametrize("row", [b"", b"s", b"s" + bytes(7), b"r" + bytes(8)])
+def test_malformed_record_rows_are_refused(row: bytes) -> None:
+    """A record's row without its range, or of another kind, is refused."""
+    with pytest.raises(StoreDamaged):
+        layout.split_record_row(row)
 
 
 notes = st.tuples(st.integers(0, 2**63), st.integers(0, 2**31), st.integers(0, 2**40))

@@ -13,6 +13,7 @@ from fastness.storage.layout import (
     history_row,
     log_row,
     log_value,
+    record_row,
 )
 from fastness.storage.rocksdb.engine import Tables
 from fastness.storage.rocksdb.options import table_options
@@ -52,6 +53,8 @@ WRONG: dict[str, tuple[Planted, str]] = {
     "a log row that is no log row": ([(Table.LOG, log_row(2, RANGE), b"x")], "cannot be decoded"),
     "a history row that is none": ([(Table.HISTORY, b"a", b"x")], "not an escaped key"),
     "a state row that is none": ([(Table.STATE, b"x", b"x")], "of no kind known"),
+    "a record of no range": ([(Table.STATE, record_row(9, b"i"), b"")], "which is unknown"),
+    "a record row that is none": ([(Table.STATE, b"s1", b"")], "does not name a record"),
     "a deleted key that lives": ([(Table.NEWEST, b"d", plain(2, b""))], "was deleted at 4"),
 }
 
