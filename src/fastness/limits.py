@@ -79,6 +79,16 @@ class Limits:
     """Keys and values of a client's near cache; the least recently used go first."""
     cache_scans: int = 10_000
     """Scans a client's near cache holds."""
+    prune_every_ms: int = 10_000
+    """Between two times a node raises the prune horizons of the ranges it holds."""
+    requests_in_flight: int = 20_000
+    """Requests a node works on at once; what ends transactions may take as much again."""
+    draws_queued: int = 1_000
+    """Requests for timestamps that wait for the oracle's ceiling."""
+    claim_ms: int = 50
+    """How much longer a node hesitates to claim a range for each one it holds."""
+    poll_ms: int = 1_000
+    """How often a node looks at the coordinator while it is told of no change."""
     block_cache_bytes: int = 64 * MIB
     write_buffer_bytes: int = 32 * MIB
 

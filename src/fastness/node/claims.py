@@ -148,7 +148,7 @@ class Claims:
         if timer is not None:
             timer.cancel()
         self._started[key] = None
-        self._site.process.spawn(self._carry_out(key, claim, *args), name=f"claim {key}")
+        self._site.spawn(self._carry_out(key, claim, *args), name=f"claim {key}")
 
     async def _carry_out(
         self, key: str, claim: Callable[..., Coroutine[Any, Any, None]], *args: int

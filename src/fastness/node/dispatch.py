@@ -209,7 +209,7 @@ class Dispatch:
             self._carry_out(caller, self._flows.drain(), "drain")
 
     def _carry_out(self, caller: Caller, flow: Coroutine[Any, Any, None], what: str) -> None:
-        self._site.process.spawn(self._answered(caller, flow), name=f"{what} for {caller.address}")
+        self._site.spawn(self._answered(caller, flow), name=f"{what} for {caller.address}")
 
     async def _answered(self, caller: Caller, flow: Coroutine[Any, Any, None]) -> None:
         try:

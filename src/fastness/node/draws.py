@@ -31,7 +31,7 @@ class Wanted:
 class Draws:
     """See the module's page."""
 
-    __slots__ = ("_again", "_calls", "_clock", "_moved", "_post", "_view")
+    __slots__ = ("_again", "_calls", "_clock", "_moved", "_observing", "_post", "_view")
 
     def __init__(
         self,
@@ -46,6 +46,7 @@ class Draws:
         self._clock = clock
         self._view = view
         self._moved = moved
+        self._observing: Wanted | None = None
         self._again: list[Wanted] = []
         """To be asked for at the next tick: no oracle was known, or it did not answer."""
 
@@ -54,6 +55,14 @@ class Draws:
         wanted = Wanted(count, done)
         self._ask(wanted)
         return wanted
+
+    def observe(self) -> None:
+        """Learn what time it is for the oracle, by a timestamp that nobody uses."""
+        if self._observing is None:
+            self._observing = self.draw(1, self._observed)
+
+    def _observed(self, _first: Timestamp, _count: int) -> None:
+        self._observing = None
 
     def tick(self) -> None:
         """Ask again for what was not answered."""

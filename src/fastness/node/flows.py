@@ -17,7 +17,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 
 from fastness.errors import FastnessError, Fenced, InvalidOption, Overloaded, Unreachable
 from fastness.node.claims import Claims
@@ -74,8 +73,8 @@ class Flows:
         with self._busy("split", shell):
             child_id = await self._reserve_id(shell)
             with _resumed_on_failure(shell):
-                await shell.step(shell.leaseholder.pause)
-                state, shape = await shell.step(partial(shell.leaseholder.split, key, child_id))
+                await shell.paused()
+                state, shape = await shell.split(key, child_id)
             with self._busy_id("split", child_id), _dropped_on_failure(shell):
                 await self._serve_children(shell, state, shape)
 
@@ -132,16 +131,25 @@ class Flows:
         right = self._neighbour(left)
         with self._busy("merge", left, right):
             with _resumed_on_failure(left), _resumed_on_failure(right):
-                await left.step(left.leaseholder.pause)
-                await right.step(right.leaseholder.pause)
+                await left.paused()
+                await right.paused()
+                await self._absorbed(left, right)
             with _dropped_on_failure(left, right):
-                await left.step(partial(left.leaseholder.absorb, right.leaseholder))
                 flip = merge_of(self._placed(left), self._placed(right), left.shape)
                 left.widened(left.shape)
                 right.drop(moved(f"range {right.range_id} was merged into range {range_id}"))
                 await self._flip(left, flip)
                 left.leaseholder.resume()
         self._site.counts.merges += 1
+
+    async def _absorbed(self, left: RangeShell, right: RangeShell) -> None:
+        """One store batch; where it is not known what became of it, both are opened anew."""
+        try:
+            await left.absorb(right)
+        except FastnessError as error:
+            if left.closed:
+                right.drop(error)
+            raise
 
     def _neighbour(self, left: RangeShell) -> RangeShell:
         for shell in self._held:
@@ -168,7 +176,7 @@ class Flows:
         site, range_id = self._site, shell.range_id
         with self._busy("transfer", shell):
             with _resumed_on_failure(shell):
-                await shell.step(shell.leaseholder.pause)
+                await shell.paused()
                 placed = self._placed(shell)
             self._claims.given_up(range_id)
             # Dropped before the release is written: the write may be seen before its answer is.

@@ -17,9 +17,7 @@ that restarts is a new one.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
-from typing import Any
 
 from fastness.errors import DatabaseClosed
 from fastness.hosting.remote import RemoteStore
@@ -56,7 +54,6 @@ class Node:
         self._flows = Flows(self._site, self._keeper, self._held, self._oracle, self._claims)
         self._dispatch = Dispatch(self._site, self._held, self._oracle, self._claims, self._flows)
         self._upkeep = Upkeep(self._site, self._held)
-        self._tasks: list[asyncio.Task[Any]] = []
         self._timer: Timer | None = None
 
     @property
@@ -81,13 +78,10 @@ class Node:
 
     def start(self) -> None:
         """Serve from now on."""
-        spawn = self._site.process.spawn
         self._site.post.listen(self._dispatch.receive)
-        self._tasks = [
-            spawn(self._keeper.run(), name="session"),
-            spawn(self._claims.run(), name="claims"),
-            spawn(self._upkeep.run(), name="upkeep"),
-        ]
+        self._site.spawn(self._keeper.run(), name="session")
+        self._site.spawn(self._claims.run(), name="claims")
+        self._site.spawn(self._upkeep.run(), name="upkeep")
         self._tick()
 
     def _tick(self) -> None:
@@ -109,5 +103,5 @@ class Node:
         if self._timer is not None:
             self._timer.cancel()
         self._held.drop_all(DatabaseClosed("this node is stopping: ask another"))
-        for task in self._tasks:
+        for task in list(self._site.tasks):
             task.cancel()

@@ -110,7 +110,7 @@ class OracleTerm:
         """Raise it if it is low, behind the answers that need no more."""
         if not self._raising and self._role.ceiling_wanted():
             self._raising = True
-            self._site.process.spawn(self._raise(), name="oracle ceiling")
+            self._site.spawn(self._raise(), name="oracle ceiling")
 
     async def _raise(self) -> None:
         try:

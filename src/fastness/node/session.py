@@ -32,29 +32,30 @@ COMPARES_MAX = 100
 class SessionKeeper:
     """See the module's page."""
 
-    __slots__ = ("_site", "_stopped")
+    __slots__ = ("_site", "finished")
 
     def __init__(self, site: Site) -> None:
         self._site = site
-        self._stopped = False
+        self.finished = False
+        """No other session is opened."""
 
     async def run(self) -> None:
         """Keep a session, and another after that, until `finish`."""
-        while not self._stopped:
+        while True:
             tenure = await self._open()
-            self._site.tenure = tenure
-            if self._stopped:
-                await self.finish()
+            if tenure is None:
                 return
+            self._site.tenure = tenure
             self._site.counts.sessions += 1
             self._site.process.note(f"session {tenure.session} opened")
             self._site.changed.give()
             await self._keep(tenure)
             self.end(tenure)
 
-    async def _open(self) -> Tenure:
+    async def _open(self) -> Tenure | None:
+        """A session, however long it takes; `None` once no other is wanted."""
         site = self._site
-        while True:
+        while not self.finished:
             try:
                 session = await site.coordination.open_session(site.limits.lease_ms)
                 key = session_key(session)
@@ -68,14 +69,19 @@ class SessionKeeper:
             except FastnessError as error:
                 site.process.note(f"no session: {error}")
             await pause(site.process, RETRY_MS)
+        return None
 
     async def _keep(self, tenure: Tenure) -> None:
         site = self._site
         wait_ms = site.limits.lease_ms / 3
-        while tenure.alive:
+        if self.finished:
+            await self.finish()
+        while True:
             await pause(site.process, wait_ms)
+            if not tenure.alive:
+                return
             try:
-                if not tenure.alive or not await self._renew(tenure):
+                if not await self._renew(tenure):
                     return
                 wait_ms = site.limits.lease_ms / 3
             except FastnessError as error:
@@ -138,7 +144,7 @@ class SessionKeeper:
 
     async def finish(self) -> None:
         """End the session for good. Nothing may be held any more."""
-        self._stopped = True
+        self.finished = True
         tenure = self._site.tenure
         if tenure is None:
             return

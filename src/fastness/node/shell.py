@@ -13,7 +13,7 @@ from typing import Any
 
 from fastness.encoding.intervals import KeyInterval
 from fastness.encoding.timestamps import Timestamp
-from fastness.errors import FastnessError, RangeMoved
+from fastness.errors import FastnessError, RangeMoved, Unreachable
 from fastness.node.draws import Wanted
 from fastness.node.leases import Lease
 from fastness.node.refusals import refusal_of
@@ -72,13 +72,15 @@ class RangeShell:
         self._busy = busy
         self._ended = ended
         self._wanted: Wanted | None = None
-        self._steps: dict[asyncio.Future[Any], None] = {}
+        self._steps: dict[asyncio.Future[Any], bool] = {}
+        """Whoever waits for the leaseholder, and whether it is for a batch that reshapes it."""
         self._store = StorePort(
             site.process,
             site.stores[descriptor.store],
             state,
             site.counts,
             fenced=self._fenced,
+            lost=self._lost,
             lease_left_ms=self.lease_left_ms,
         )
         self.leaseholder = Leaseholder(state, shape, limits=site.limits, ports=self)
@@ -116,10 +118,26 @@ class RangeShell:
             self.allowed = True
             self.leaseholder.allow_commits()
 
-    async def step(self, start: Callable[[Callable[..., None]], None]) -> tuple[Any, ...]:
-        """What the leaseholder hands to `done`; raises if the range is dropped before."""
+    async def paused(self) -> None:
+        """Let the leaseholder come to rest; raises if the range is dropped before."""
+        await self._step(self.leaseholder.pause, reshapes=False)
+
+    async def split(self, key: bytes, child_id: int) -> tuple[RangeState, Shape]:
+        """What the child starts with, once both are durable; `Unreachable`: nothing was done."""
+        state, shape = await self._step(
+            partial(self.leaseholder.split, key, child_id), reshapes=True
+        )
+        return state, shape
+
+    async def absorb(self, other: RangeShell) -> None:
+        """Take the neighbour in, durably; `Unreachable`: nothing was done."""
+        await self._step(partial(self.leaseholder.absorb, other.leaseholder), reshapes=True)
+
+    async def _step(
+        self, start: Callable[[Callable[..., None]], None], *, reshapes: bool
+    ) -> tuple[Any, ...]:
         future: asyncio.Future[tuple[Any, ...]] = self._site.process.future()
-        self._steps[future] = None
+        self._steps[future] = reshapes
         try:
             start(lambda *results: settle(future, results))
             return await future
@@ -157,6 +175,13 @@ class RangeShell:
             fail(future, error)
         self._ended(self)
 
+    def _lost(self, number: int) -> None:
+        # A paused leaseholder writes nothing but the batch that changes its shape.
+        error = Unreachable(f"the store lost batch {number} of range {self.range_id}: try again")
+        for future, reshapes in list(self._steps.items()):
+            if reshapes:
+                fail(future, error)
+
     def _fenced(self, error: FastnessError) -> None:
         self._site.counts.fenced += 1
         self.note(f"fenced at epoch {self.lease.epoch}")
@@ -190,6 +215,10 @@ class RangeShell:
         """Ask the oracle for a block."""
         if not self.closed:
             self._wanted = self._site.draws.draw(count, self.leaseholder.drawn)
+
+    def observe(self) -> None:
+        """Let `issued` follow the oracle's time."""
+        self._site.draws.observe()
 
     def apply(self, batch: Batch) -> None:
         """Write a batch."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
+from typing import Any
 
 from fastness.hosting.remote import RemoteStore
 from fastness.limits import Limits
@@ -64,6 +65,7 @@ class Site:
         "post",
         "process",
         "stores",
+        "tasks",
         "tenure",
         "view",
     )
@@ -92,11 +94,19 @@ class Site:
         """Nothing is taken over any more."""
         self.in_flight = 0
         """Requests given to leaseholders and not answered yet."""
+        self.tasks: dict[asyncio.Task[None], None] = {}
+        """What runs beside: for whoever stops the node."""
 
     @property
     def address(self) -> str:
         """The address of this node."""
         return self.post.address
+
+    def spawn(self, work: Coroutine[Any, Any, None], *, name: str) -> None:
+        """Let something run beside, until it ends or the node is stopped."""
+        task = self.process.spawn(work, name=name)
+        self.tasks[task] = None
+        task.add_done_callback(self.tasks.pop)
 
     def boot_ns(self) -> int:
         """The boot clock."""

@@ -41,6 +41,7 @@ class StorePort:
         "_fenced",
         "_lease_left_ms",
         "_leaseholder",
+        "_lost",
         "_process",
         "_range_id",
         "_store",
@@ -56,6 +57,7 @@ class StorePort:
         counts: Counts,
         *,
         fenced: Callable[[FastnessError], None],
+        lost: Callable[[int], None],
         lease_left_ms: Callable[[], float],
     ) -> None:
         self.acknowledged = state.batch_number
@@ -67,6 +69,7 @@ class StorePort:
         self._epoch = state.epoch
         self._counts = counts
         self._fenced = fenced
+        self._lost = lost
         self._lease_left_ms = lease_left_ms
         self._leaseholder: Leaseholder | None = None
 
@@ -115,6 +118,7 @@ class StorePort:
             self.acknowledged = number
             self._counts.batches_lost += 1
             self._leaseholder.lost(number)
+            self._lost(number)
         elif isinstance(answer, Fenced):
             self._fenced(answer)
         else:

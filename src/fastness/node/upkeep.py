@@ -46,15 +46,16 @@ class Upkeep:
         if horizon > shell.leaseholder.prune_horizon:
             shell.leaseholder.raise_horizon(horizon)
         horizon = shell.leaseholder.prune_horizon
-        while not shell.closed and horizon > 0:
+        removed = limits.prune_step_keys
+        while horizon > 0 and removed >= limits.prune_step_keys:
             removed = await self._step(shell, horizon)
             site.counts.rows_pruned += removed
-            if removed < limits.prune_step_keys:
-                return
             await pause(site.process, limits.prune_pause_ms)
 
     async def _step(self, shell: RangeShell, horizon: Timestamp) -> int:
-        """One step; how many rows went, 0 where the store did not answer."""
+        """One step; how many rows went, 0 where the range is gone or the store did not answer."""
+        if shell.closed:
+            return 0
         site, shape = self._site, shell.shape
         future: asyncio.Future[int | FastnessError] = site.process.future()
         store = site.stores[shell.store_name]
