@@ -1,21 +1,16 @@
-"""Validation by reading exactly again, for commits older than the range's memory.
+"""Validation by reading exactly again, over a store that answers at once.
 
-A range remembers recent writes down to a low-water mark. A commit whose reads lie below it is
-validated here: every key and interval it read is read again at its read timestamp and at
-`through`, the highest visible timestamp; where both agree, version by version, the reads are
-true up to `through`, and the range's memory covers the rest.
+`ranges.rereading` says what is read again and why; here the reading is done.
 """
 
 from __future__ import annotations
 
-from fastness.encoding.intervals import KeyInterval, successor
+from fastness.encoding.intervals import KeyInterval
 from fastness.encoding.timestamps import Timestamp
 from fastness.errors import FastnessError, SnapshotTooOld
 from fastness.ranges import Commit, conflict_of
-from fastness.storage import cells
+from fastness.ranges.rereading import Found, Rereading, Wanted, reread
 from fastness.storage.contract import Store
-
-PAGE_ENTRIES = 1_000
 
 
 def validate_in_store(
@@ -24,9 +19,7 @@ def validate_in_store(
     """Raise the commit's `validated_at` to `through`, or fail it."""
     since = commit.validated_at
     try:
-        changed = _changed_key(commit, store, since, through)
-        if changed is None:
-            changed = _changed_interval(commit, store, since, through)
+        changed = _run(reread(commit, through), store)
     except FastnessError as error:
         commit.fail(error)
         return
@@ -37,37 +30,25 @@ def validate_in_store(
             )
         )
     elif changed is not None:
-        key, cell = changed
-        commit.fail(conflict_of(key, cells.timestamp_of(cell) if cell else 0))
+        commit.fail(conflict_of(*changed))
     else:
         commit.validated_at = through
 
 
-def _changed_key(
-    commit: Commit, store: Store, since: Timestamp, through: Timestamp
-) -> tuple[bytes, bytes | None] | None:
-    keys = sorted(commit.read_keys)
-    before = store.get_many(keys, since)
-    after = store.get_many(keys, through)
-    for key, old, new in zip(keys, before, after, strict=True):
-        if old != new:
-            return key, new
-    return None
-
-
-def _changed_interval(
-    commit: Commit, store: Store, since: Timestamp, through: Timestamp
-) -> tuple[bytes, bytes | None] | None:
-    for interval in commit.read_intervals:
-        begin = interval.begin
+def _run(steps: Rereading, store: Store) -> tuple[bytes, Timestamp] | None:
+    try:
+        wanted = next(steps)
         while True:
-            rest = KeyInterval(begin, interval.end)
-            old = store.scan(rest, at=since, limit=PAGE_ENTRIES)
-            new = store.scan(rest, at=through, limit=PAGE_ENTRIES)
-            if old != new:
-                key, cell = min(set(old) ^ set(new))
-                return key, dict(new).get(key, cell)
-            if len(old) < PAGE_ENTRIES:
-                break
-            begin = successor(old[-1][0])
-    return None
+            wanted = steps.send(_read(wanted, store))
+    except StopIteration as stop:
+        changed: tuple[bytes, Timestamp] | None = stop.value
+        return changed
+
+
+def _read(wanted: Wanted, store: Store) -> Found:
+    keys, scan, at = wanted
+    cells = store.get_many(keys, at)
+    if scan is None:
+        return cells, []
+    interval = KeyInterval(scan.begin, scan.end)
+    return cells, store.scan(interval, at=at, limit=scan.limit)
