@@ -25,7 +25,9 @@ SECONDS_PER_MILLISECOND = 1e-3
 class LocalNetwork:
     """The processes of one program, by address. Used from the thread of one running loop."""
 
-    def __init__(self, *, note: Callable[[Address, str], None] = lambda _address, _event: None):
+    def __init__(
+        self, *, note: Callable[[Address, str], None] = lambda _address, _event: None
+    ) -> None:
         """`note(address, event)` gets the lines of every process's story."""
         self.note = note
         self._processes: dict[Address, LocalProcess] = {}

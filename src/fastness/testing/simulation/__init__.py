@@ -24,7 +24,9 @@ unchanged, thousands of times faster than for real, and exactly the same again f
 | `World` | everything below, made from one seed |
 | `SimulatedProcess` | a process to crash and to pause at any step; its clocks are its own |
 | `SimulatedCoordinator`, `CoordinatorServer` | what etcd is to a cluster, from near and far |
+| `SimulatedStore`, `SimulatedStoreClient` | a replicated durable home, from near and far |
 | `Network`, `Rates`, `Cut` | delays, losses, duplicates, damage and partitions |
+| `FaultPlan`, `Swarm`, `KINDS` | what goes wrong in a seed, and who sees to it |
 | `SimulatedLoop` | the asyncio event loop in virtual time |
 | `Deadlock`, `OutOfTime`, `RefusedInSimulation`, `UnretrievedError` | the program is wrong |
 | `ProcessCrashed` | whose task was awaited died |
@@ -41,15 +43,21 @@ from fastness.testing.simulation.failures import (
     RefusedInSimulation,
     UnretrievedError,
 )
+from fastness.testing.simulation.faults import KINDS, FaultPlan
 from fastness.testing.simulation.loop import SimulatedLoop
 from fastness.testing.simulation.network import Cut, Network, Rates
 from fastness.testing.simulation.processes import SimulatedProcess
+from fastness.testing.simulation.store_clients import SimulatedStoreClient
+from fastness.testing.simulation.stores import SimulatedStore, StoreRates
+from fastness.testing.simulation.swarm import Swarm
 from fastness.testing.simulation.world import World
 
 __all__ = [
+    "KINDS",
     "CoordinatorServer",
     "Cut",
     "Deadlock",
+    "FaultPlan",
     "Network",
     "OutOfTime",
     "ProcessCrashed",
@@ -59,6 +67,10 @@ __all__ = [
     "SimulatedCoordinator",
     "SimulatedLoop",
     "SimulatedProcess",
+    "SimulatedStore",
+    "SimulatedStoreClient",
+    "StoreRates",
+    "Swarm",
     "UnretrievedError",
     "World",
 ]

@@ -55,10 +55,10 @@ class CoordinatorServer(Actor):
 
     def restart(self) -> None:
         """Another leader takes over: every session gets its whole time again, as etcd's do."""
-        self.resume()
         for session in self._sessions.values():
             session.ends = self.now + session.ttl_ns
             self._expect_end(session)
+        self.resume()
 
     # The requests, each carried out in one instant.
 
@@ -144,8 +144,10 @@ class CoordinatorServer(Actor):
         self._watchers.pop(number, None)
 
     def _tell_watchers(self, keys: list[str]) -> None:
-        for watcher in list(self._watchers.values()):
-            if any(key.startswith(watcher.prefix) for key in keys):
+        for number, watcher in list(self._watchers.items()):
+            if not watcher.alive:
+                del self._watchers[number]
+            elif any(key.startswith(watcher.prefix) for key in keys):
                 watcher.tell()
 
 
@@ -169,6 +171,11 @@ class _Watcher:
         self._link = link
         self._changed = changed
         self._told = False
+
+    @property
+    def alive(self) -> bool:
+        """Whether whoever watches still lives."""
+        return self._link.target.alive
 
     def tell(self) -> None:
         # A notice that is lost on its way must not silence those after it.
@@ -247,7 +254,8 @@ class SimulatedCoordinator:
         process = self._process
         answered: asyncio.Future[Any] = process.future()
         patience = process.call_later(self._patience_ms, self._give_up, answered, request.__name__)
-        self._there.call(self._carry_out, answered, request, args)
+        if process.takes_step():
+            self._there.call(self._carry_out, answered, request, args)
         try:
             return await answered
         finally:

@@ -196,6 +196,17 @@ class Actor:
         elif self.alive:
             self.budget = steps
 
+    def strike_never(self) -> None:
+        """Forget a strike that is still to come."""
+        self.strike_after(BUDGET_ENDLESS, lambda: None)
+
+    def takes_step(self) -> bool:
+        """An interaction with its surroundings, where it may be struck; whether it has effect."""
+        self.budget -= 1
+        if self.budget < 0:
+            self.interrupted()
+        return self.alive
+
     def admits(self, entry: Entry) -> bool:
         """Whether an event may run, asked when the budget is used up; one that waits is kept."""
         if self.interrupted():

@@ -84,11 +84,15 @@ class Link:
 
     def call(self, callback: Callable[..., object], *args: object) -> None:
         """Have `callback` happen to the target once the call arrives, if it does."""
+        self.call_after(0, callback, *args)
+
+    def call_after(self, work_ns: int, callback: Callable[..., object], *args: object) -> None:
+        """The same for a call whose source works on it for so long before it leaves."""
         draw = self._random()
         if draw < self.trouble:
             self._network.call_in_trouble(self, draw, callback, args)
         else:
-            self.deliver(self.delays[int(draw * DELAYS)], callback, args)
+            self.deliver(work_ns + self.delays[int(draw * DELAYS)], callback, args)
 
     def deliver(
         self, delay_ns: int, callback: Callable[..., object], args: tuple[object, ...]
@@ -158,6 +162,7 @@ class Network:
         self._processes: dict[str, SimulatedProcess] = {}
         self._links: dict[tuple[str, str], list[Link]] = {}
         self._cuts: Counter[tuple[str, str]] = Counter()
+        self._healed = 0
         self._slow: dict[str, float] = {}
         self._frame_rates = Rates()
         self._call_rates: dict[str, Rates] = {}
@@ -239,8 +244,14 @@ class Network:
         """
         targets = list(targets)
         ways = [(source, target) for source in sources for target in targets if source != target]
-        self.count_cuts(ways, 1)
-        return Cut(self, ways)
+        self._count_cuts(ways, 1)
+        healed = self._healed
+
+        def mend() -> None:
+            if self._healed == healed:
+                self._count_cuts(ways, -1)
+
+        return Cut(mend)
 
     def slow_down(self, name: str, factor: float) -> None:
         """Have everything from and to a name take this many times as long (1: as usual)."""
@@ -252,6 +263,7 @@ class Network:
 
     def heal(self) -> None:
         """End every cut, slowness and failure rate."""
+        self._healed += 1
         self._cuts.clear()
         self._frame_rates = Rates()
         self._call_rates.clear()
@@ -262,10 +274,9 @@ class Network:
             link.rates = Rates()
             link.refresh()
 
-    def count_cuts(self, ways: list[tuple[str, str]], change: int) -> None:
-        """Add or remove cuts; `Cut` calls it."""
+    def _count_cuts(self, ways: list[tuple[str, str]], change: int) -> None:
         for way in ways:
-            self._cuts[way] = max(0, self._cuts[way] + change)
+            self._cuts[way] += change
             for link in self._links.get(way, ()):
                 link.cuts = self._cuts[way]
                 link.refresh()
@@ -327,14 +338,15 @@ class Network:
 class Cut:
     """Cuts that were made together."""
 
-    def __init__(self, network: Network, ways: list[tuple[str, str]]) -> None:
-        self._network = network
-        self._ways = ways
+    def __init__(self, mend: Callable[[], None]) -> None:
+        """Made by `Network.cut`."""
+        self._mend: Callable[[], None] | None = mend
 
     def heal(self) -> None:
-        """Let everything pass again, unless another cut is in the way."""
-        ways, self._ways = self._ways, []
-        self._network.count_cuts(ways, -1)
+        """Let everything pass again, unless another cut is in the way. Harmless when repeated."""
+        mend, self._mend = self._mend, None
+        if mend is not None:
+            mend()
 
 
 def _draw_delays(random: Random) -> list[int]:

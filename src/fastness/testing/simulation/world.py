@@ -28,6 +28,8 @@ from fastness.testing.simulation.events import NANOSECONDS_PER_MILLISECOND, Agen
 from fastness.testing.simulation.loop import SimulatedLoop
 from fastness.testing.simulation.network import Network
 from fastness.testing.simulation.processes import SimulatedProcess
+from fastness.testing.simulation.store_clients import SimulatedStoreClient
+from fastness.testing.simulation.stores import SimulatedStore
 from fastness.testing.simulation.trace import Trace
 
 T = TypeVar("T")
@@ -73,6 +75,7 @@ class World:
         self.loop = SimulatedLoop(self.agenda)
         self.network = Network(random=self.stream("network"), trace=self._trace, counts=self.counts)
         self.coordinator = CoordinatorServer(self.agenda, self.network)
+        self._stores: dict[str, SimulatedStore] = {}
         self._processes: dict[str, SimulatedProcess] = {}
         self._lives: Counter[str] = Counter()
         self._factories: dict[str, Factory] = {}
@@ -169,6 +172,26 @@ class World:
         """The coordinator as this process reaches it."""
         return SimulatedCoordinator(
             self.coordinator, process, self.network, patience_ms=patience_ms
+        )
+
+    def store(self, name: str) -> SimulatedStore:
+        """The store of a name, made when it is first asked for."""
+        store = self._stores.get(name)
+        if store is None:
+            random = self.stream(f"store {name}")
+            store = self._stores[name] = SimulatedStore(self.agenda, self.network, name, random)
+        return store
+
+    def stores(self) -> list[SimulatedStore]:
+        """Every store, in the order they were first asked for."""
+        return list(self._stores.values())
+
+    def store_for(
+        self, process: SimulatedProcess, name: str, *, patience_ms: float = 1_000
+    ) -> SimulatedStoreClient:
+        """A store as this process reaches it: a `hosting.remote.RemoteStore`."""
+        return SimulatedStoreClient(
+            self.store(name), process, self.network, patience_ms=patience_ms
         )
 
     # What happened.

@@ -1,0 +1,32 @@
+"""What a simulated store keeps, across power failures: a memory store that can be told more of."""
+
+from __future__ import annotations
+
+from typing import Self
+
+from fastness.errors import StoreUnavailable
+from fastness.storage.memory import MemoryStore
+
+
+class Home(MemoryStore):
+    """A memory store that tells where its ranges stand, and fails over instead of crashing."""
+
+    def number(self, range_id: int) -> int:
+        """The number of the batch a range used last: applied, or given up by `settle`."""
+        return self._row(range_id).batch_number
+
+    def given_up(self, range_id: int) -> int:
+        """The highest number `settle` used up, 0 for none."""
+        return self._row(range_id).skipped
+
+    def lose_power(self) -> None:
+        """Refuse from now on; `copy` still answers what it kept."""
+        self._refuse(StoreUnavailable("the primary was lost: ask the one in its place"))
+
+    def copy(self, kept: int | None = None) -> Self:
+        """Another store with the same rows, without the unsynced writes after the first `kept`."""
+        found = type(self)(identity=self._identity)
+        found._adopt(  # noqa: SLF001 - of its own class
+            self._tables.survivor(self.unsynced_writes if kept is None else kept)
+        )
+        return found
