@@ -20,6 +20,7 @@ from fastness.errors import (
     RangeMoved,
 )
 from fastness.node.claims import Claims
+from fastness.node.deliveries import Deliveries
 from fastness.node.flows import Flows
 from fastness.node.held import HeldRanges
 from fastness.node.oracle_seat import OracleSeat
@@ -60,13 +61,16 @@ from fastness.wire.messages import (
 _ENDING = frozenset({Decide, Ask, Resolve})
 """Requests that end transactions, and so let go of what others wait for."""
 
+_COMMITTING = frozenset({CommitOne, Prepare})
+"""Requests whose repetition, after a refusal, would be something new."""
+
 Handler = Callable[[Caller, Any], None]
 
 
 class Dispatch:
     """See the module's page."""
 
-    __slots__ = ("_claims", "_flows", "_handlers", "_held", "_oracle", "_site")
+    __slots__ = ("_claims", "_deliveries", "_flows", "_handlers", "_held", "_oracle", "_site")
 
     def __init__(
         self, site: Site, held: HeldRanges, oracle: OracleSeat, claims: Claims, flows: Flows
@@ -75,6 +79,7 @@ class Dispatch:
         self._held = held
         self._oracle = oracle
         self._claims = claims
+        self._deliveries = Deliveries()
         self._flows = flows
         to_range = (Read, CommitOne, Prepare, Decide, Ask, Resolve, Reserve, RenewCache)
         self._handlers: dict[type, Handler] = dict.fromkeys(to_range, self._range_request)
@@ -161,7 +166,9 @@ class Dispatch:
             )
             self._refuse(caller, error, corrections(site.view, request))
             return
-        if caller in shell.callers:
+        if caller in shell.callers or (
+            type(request) in _COMMITTING and not self._deliveries.is_first(caller)
+        ):
             # The network has brought it twice; the one answer goes to both.
             site.counts.repeated += 1
             return
