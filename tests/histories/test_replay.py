@@ -12,16 +12,14 @@ from hypothesis import strategies as st
 from fastness.testing import Outcome
 from fastness.testing.ledger import (
     Add,
-    Attempt,
-    Effect,
     Erase,
     Extend,
-    Ledger,
     Scanned,
     Set,
     StampKey,
 )
 from fastness.testing.replay import check_replay
+from tests.histories.ledgers import Script
 from tests.histories.small_ledgers import explained, random_ledger
 
 
@@ -46,32 +44,9 @@ def test_small_ledgers_are_both_right_and_wrong() -> None:
     assert min(verdicts[True], verdicts[False]) > 40, verdicts
 
 
-class Script:
-    """A ledger written down attempt by attempt, one after another in real time."""
-
-    def __init__(self) -> None:
-        self.ledger = Ledger()
-
-    def attempt(
-        self,
-        *writes: Effect,
-        reads: dict[bytes, bytes | None] | None = None,
-        scans: tuple[Scanned, ...] = (),
-        at: int = 0,
-        commits: int = 0,
-        outcome: Outcome = Outcome.OK,
-    ) -> Attempt:
-        """An attempt that begins after everything before has ended."""
-        one = self.ledger.begin(0)
-        one.writes.extend(writes)
-        one.reads.extend((reads or {}).items())
-        one.scans.extend(scans)
-        one.end(outcome, read_timestamp=at, commit_timestamp=commits)
-        return one
-
-    def found(self) -> dict[str, int]:
-        """How many anomalies of each class the replay finds."""
-        return dict(check_replay(self.ledger.attempts).counts)
+def found(script: Script) -> dict[str, int]:
+    """How many anomalies of each class the replay finds."""
+    return dict(check_replay(script.attempts).counts)
 
 
 @pytest.fixture
@@ -92,7 +67,7 @@ def test_a_correct_run_passes(script: Script) -> None:
     script.attempt(reads={b"a": None, b"b": b"2", b"n": minus_one, b"l": b"xy"}, at=89)
     script.attempt(reads={b"b": None, stamped: b"v"}, at=90)
     script.attempt(reads={b"b": None, b"l": b"xy"})
-    assert script.found() == {}
+    assert found(script) == {}
 
 
 def test_a_snapshot_that_misses_a_commit(script: Script) -> None:
@@ -111,7 +86,7 @@ def test_a_snapshot_from_the_future(script: Script) -> None:
     """A commit above the read timestamp was seen."""
     script.attempt(Set(b"a", b"1"), commits=10)
     script.attempt(reads={b"a": b"1"}, at=9)
-    assert script.found() == {"wrong-snapshot": 1, "stale-snapshot": 1}
+    assert found(script) == {"wrong-snapshot": 1, "stale-snapshot": 1}
 
 
 def test_a_failed_attempt_must_see_a_snapshot_too(script: Script) -> None:
@@ -119,7 +94,7 @@ def test_a_failed_attempt_must_see_a_snapshot_too(script: Script) -> None:
     script.attempt(Set(b"a", b"1"), commits=10)
     script.attempt(Set(b"a", b"2"), reads={b"a": None}, at=15, outcome=Outcome.FAILED)
     script.attempt(reads={b"a": b"2"}, at=20)
-    assert script.found() == {"wrong-snapshot": 2}
+    assert found(script) == {"wrong-snapshot": 2}
 
 
 def test_a_lost_update(script: Script) -> None:
@@ -130,7 +105,7 @@ def test_a_lost_update(script: Script) -> None:
         one.reads.append((b"a", b"0"))
         one.writes.append(Set(b"a", b"%d" % commits))
         one.end(Outcome.OK, read_timestamp=10, commit_timestamp=commits)
-    assert script.found() == {"overtaken-read": 1}
+    assert found(script) == {"overtaken-read": 1}
 
 
 def test_a_phantom(script: Script) -> None:
@@ -162,7 +137,7 @@ def test_timestamps_against_real_time(script: Script) -> None:
     script.attempt(reads={b"a": None}, at=40)
     script.attempt(Set(b"b", b"1"), commits=45)
     script.attempt(Set(b"c", b"1"), commits=50)
-    assert script.found() == {
+    assert found(script) == {
         "stale-snapshot": 1,
         "reordered-commit": 2,
         "duplicate-timestamp": 1,
@@ -186,7 +161,7 @@ def test_a_torn_cached_read(script: Script) -> None:
     script.attempt(Set(b"a", b"2"), Set(b"b", b"2"), commits=20)
     reader.reads.extend([(b"a", b"1"), (b"b", b"2")])
     reader.end(Outcome.OK)
-    assert script.found() == {"stale-read": 1}
+    assert found(script) == {"stale-read": 1}
 
 
 def test_what_a_cached_read_saw_stays_seen(script: Script) -> None:
@@ -196,7 +171,7 @@ def test_what_a_cached_read_saw_stays_seen(script: Script) -> None:
     script.attempt(reads={b"a": b"1"})
     script.attempt(reads={b"a": None}, at=19)
     writer.end(Outcome.OK, commit_timestamp=20)
-    assert script.found() == {"stale-snapshot": 1}
+    assert found(script) == {"stale-snapshot": 1}
 
 
 def test_own_writes_are_seen(script: Script) -> None:
@@ -205,18 +180,18 @@ def test_own_writes_are_seen(script: Script) -> None:
     own = (Erase(b"a", b"b"), Set(b"c", b"2"), Add(b"n", 1))
     right = Scanned(b"a", b"d", ((b"b", b"1"), (b"c", b"2")), after=2)
     script.attempt(*own, scans=(right,), at=10, commits=20)
-    assert script.found() == {}
+    assert found(script) == {}
     script.attempt(*own, scans=(right._replace(entries=((b"b", b"1"),)),), at=20, commits=30)
-    assert script.found() == {"wrong-snapshot": 1, "overtaken-read": 1}
+    assert found(script) == {"wrong-snapshot": 1, "overtaken-read": 1}
 
 
 def test_nobody_is_accused_for_what_nobody_knows(script: Script) -> None:
     """Keys that an unresolved attempt may have written are not judged, all others are."""
     unknown = script.attempt(Set(b"a", b"1"), Erase(b"m", b"n"), outcome=Outcome.UNKNOWN)
     script.attempt(reads={b"a": b"1", b"m1": None, b"z": b"9"}, at=30)
-    assert script.found() == {"wrong-snapshot": 1}
+    assert found(script) == {"wrong-snapshot": 1}
     unknown.resolve(40)
-    assert script.found() == {"wrong-snapshot": 2}
+    assert found(script) == {"wrong-snapshot": 2}
     unknown.outcome, unknown.commit_timestamp = Outcome.UNKNOWN, 0
     unknown.resolve(20)
-    assert script.found() == {"wrong-snapshot": 1}
+    assert found(script) == {"wrong-snapshot": 1}

@@ -5,6 +5,13 @@
 `Lists`         list-append over many ranges: strictly serializable, exactly
 `Variables`     read-write registers over many ranges
 `Bank`          a conserved sum
+`CachedReads`   bursts of reads that near caches serve, against real time
+`Counters`      atomic additions, each exactly once
+`Duties`        write skew and phantoms, tried on purpose
+`Tokens`        long scans while tokens move between ranges
+`Travels`       snapshots of the past, read again
+`Journals`      versionstamped entries that replay to the state
+`Sessions`      values that expire
 `Mixture`       every operation there is; judged by the replay
 ==============  ============================================================================
 
@@ -14,13 +21,33 @@ All of them are judged by the replay as well (`fastness.testing.replay`).
 from __future__ import annotations
 
 from fastness.testing.simulation.workloads.bank import Bank
+from fastness.testing.simulation.workloads.cached import CachedReads
 from fastness.testing.simulation.workloads.contract import PLACES, REGION, SimulatedWorkload
+from fastness.testing.simulation.workloads.counters import Counters
+from fastness.testing.simulation.workloads.duties import Duties
+from fastness.testing.simulation.workloads.journal import Journals
 from fastness.testing.simulation.workloads.lists import Lists
 from fastness.testing.simulation.workloads.mixture import Mixture
 from fastness.testing.simulation.workloads.registers import Registers
+from fastness.testing.simulation.workloads.sessions import Sessions
+from fastness.testing.simulation.workloads.tokens import Tokens
+from fastness.testing.simulation.workloads.travels import Travels
 from fastness.testing.simulation.workloads.variables import Variables
 
-WORKLOADS: tuple[type[SimulatedWorkload], ...] = (Registers, Lists, Variables, Bank, Mixture)
+WORKLOADS: tuple[type[SimulatedWorkload], ...] = (
+    Registers,
+    Lists,
+    Variables,
+    Bank,
+    CachedReads,
+    Counters,
+    Duties,
+    Tokens,
+    Travels,
+    Journals,
+    Sessions,
+    Mixture,
+)
 """All of them, in the order they are set up."""
 
 __all__ = [
@@ -28,9 +55,16 @@ __all__ = [
     "REGION",
     "WORKLOADS",
     "Bank",
+    "CachedReads",
+    "Counters",
+    "Duties",
+    "Journals",
     "Lists",
     "Mixture",
     "Registers",
+    "Sessions",
     "SimulatedWorkload",
+    "Tokens",
+    "Travels",
     "Variables",
 ]

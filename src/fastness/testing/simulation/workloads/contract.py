@@ -13,6 +13,7 @@ the seed, so that every run has habits of its own.
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -43,6 +44,8 @@ class SimulatedWorkload(ABC):
         self.values = itertools.count(1)
         self.local = random.choice((0.3, 0.5, 0.5, 0.8))
         """How many of its transactions keep to one place."""
+        self.pause_s = 0.0
+        """The longest time a client takes in the middle of a transaction."""
 
     @property
     def region(self) -> bytes:
@@ -56,6 +59,10 @@ class SimulatedWorkload(ABC):
     def value(self) -> bytes:
         """A value that was never used before."""
         return b"%d" % next(self.values)
+
+    async def pause(self, random: Random) -> None:
+        """Let a client take its time."""
+        await asyncio.sleep(random.uniform(0, self.pause_s))
 
     def some_keys(self, random: Random, count: int, numbers: int) -> list[bytes]:
         """Different keys, hot ones more often; all in one place as often as is `local`."""
