@@ -193,7 +193,7 @@ def decode_frame(data: bytes) -> Frame:
         )
     try:
         frame = _decode(data)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         _refuse_other_version(data)
         raise InvalidEncoding(f"a frame cannot be decoded ({error}): {data[:40]!r}") from error
     if frame.version != PROTOCOL:
@@ -209,7 +209,7 @@ def decode_frame(data: bytes) -> Frame:
 def _refuse_other_version(data: bytes) -> None:
     try:
         version = _decode_head(data).version
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError):
         return
     if version != PROTOCOL:
         raise _mismatch(version)
