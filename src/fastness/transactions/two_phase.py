@@ -169,6 +169,11 @@ class CommitMachine:
         self._error: Exception | None = None
         self._timestamp: Timestamp = 0
 
+    @property
+    def is_across_ranges(self) -> bool:
+        """Whether any range was asked for a promise."""
+        return bool(self._sent_spans)
+
     # ------------------------------------------------------------------ inputs
 
     def start(self) -> list[Effect]:

@@ -1,0 +1,101 @@
+"""The attempts of one transaction function in a cluster."""
+
+from __future__ import annotations
+
+from fastness.client.cluster.calls import Calls, Reply
+from fastness.client.cluster.core import ClusterCore
+from fastness.client.cluster.transaction import ClusterTransaction
+from fastness.encoding.intervals import KeyInterval
+from fastness.encoding.timestamps import Timestamp
+from fastness.errors import FastnessError
+from fastness.placement.descriptors import Descriptor
+from fastness.ranges.requests import Content, Interval, Reserve
+from fastness.transactions import TURN_MS, Retries
+from fastness.transactions.content import cut
+
+
+class Turn:
+    """A reservation over all the ranges a starving transaction read."""
+
+    def __init__(self, core: ClusterCore, priority: Timestamp) -> None:
+        self._core = core
+        self._priority = priority
+        self._nonce = core.random.getrandbits(63)
+        self._kept: list[Descriptor] = []
+
+    async def take(self, keys: list[bytes], intervals: list[Interval]) -> None:
+        """Reserve what was read, as far as its ranges answer in time: best effort."""
+        content = Content(read_keys=sorted(keys), read_intervals=intervals)
+        parts = cut(content, self._core.routes.map) if keys or intervals else None
+        waiting = []
+        for descriptor, part in parts or ():
+            if descriptor.holder:
+                body = Reserve(
+                    descriptor.range_id,
+                    descriptor.generation,
+                    self._priority,
+                    self._nonce,
+                    part.read_keys,
+                    part.read_intervals,
+                    TURN_MS,
+                )
+                waiting.append(self._core.calls.ask(descriptor.holder, body))
+                self._kept.append(descriptor)
+        for reply in waiting:
+            await reply
+
+    def end(self) -> None:
+        """Let the others go on; where this gets lost, time does."""
+        kept, self._kept = self._kept, []
+        for one in kept:
+            body = Reserve(one.range_id, one.generation, self._priority, self._nonce, [], [], 0)
+            self._send(one.holder, body)
+
+    def _send(self, to: str, body: Reserve) -> None:
+        try:
+            self._core.calls.call(to, body, _ignore)
+        except FastnessError:
+            return
+
+
+class Attempts:
+    """How often a function is run, after what pauses, and whose turn it is."""
+
+    def __init__(self, core: ClusterCore, timeout: float | None) -> None:
+        """`timeout` in seconds counts from now."""
+        self._core = core
+        self._calls: Calls = core.calls
+        self._retries = Retries(core.limits, core.random, timeout=timeout, boot_ns=self._boot_ns())
+        self._turn: Turn | None = None
+        self.priority: tuple[Timestamp, bytes] | None = None
+
+    def _boot_ns(self) -> int:
+        return self._calls.process.clock.boot_ns()
+
+    async def failed(self, tx: ClusterTransaction, error: FastnessError) -> float:
+        """Milliseconds to pause before the next attempt; raises when there is to be none."""
+        if tx.commit_timestamp is not None or not error.retryable:
+            # Committed all the same: a hook raised. Running it again would do it twice.
+            raise error
+        pause_ms = self._retries.pause_s(error, self._boot_ns()) * 1_000
+        self.priority = tx.priority
+        if self._retries.wants_turn:
+            self.end()
+            self._turn = Turn(self._core, tx.priority[0])
+            keys, intervals = tx.reads
+            await self._turn.take(list(keys), [_pair(one) for one in intervals])
+        return pause_ms
+
+    def end(self) -> None:
+        """Give up the turn, if there is one."""
+        if self._turn is not None:
+            self._turn.end()
+            self._turn = None
+
+
+def _pair(interval: KeyInterval) -> Interval:
+    return (interval.begin, interval.end)
+
+
+def _ignore(_reply: Reply) -> None:
+    """Nothing follows from it."""

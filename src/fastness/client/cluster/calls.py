@@ -1,0 +1,138 @@
+"""Calls over a process: numbers, answers, silences, and what is known of the newest timestamp.
+
+A call is one frame that is answered by one frame with its number, or not at all: after
+`limits.call_ms` the caller is told so, and calls again under a new number if it likes. All calls
+wait equally long, so they run out in the order they were made and one timer serves them all.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from fastness.encoding.timestamps import Timestamp
+from fastness.errors import DatabaseClosed, InvalidEncoding, Overloaded, ProtocolMismatch
+from fastness.limits import Limits
+from fastness.runtime.process import Address, Process, Timer
+from fastness.wire.messages import ANSWER, CALL, NOTICE, Body, decode_frame, encode_frame
+
+Reply = Body | None
+"""An answer, or `None`: nobody answered in time."""
+
+
+@dataclass(slots=True)
+class CallCounts:
+    """What came in and was not acted on."""
+
+    malformed: int = 0
+    other_protocol: int = 0
+    misrouted: int = 0
+    """Answers nobody waits for (late and repeated ones too) or from somebody else, and calls."""
+
+
+class Calls:
+    """The calls of one client that are not answered yet."""
+
+    def __init__(self, process: Process, limits: Limits) -> None:
+        """Listen on `process` from now on."""
+        self.process = process
+        self.issued: Timestamp = 0
+        """The newest timestamp this process knows to have been issued."""
+        self.counts = CallCounts()
+        self.noticed: Callable[[Address, Body], None] | None = None
+        """Who is told of notices."""
+        self._waits_ns = limits.call_ms * 1_000_000
+        self._limit = limits.calls_in_flight
+        self._open: dict[int, tuple[int, Address, Callable[[Reply], None]]] = {}
+        self._number = 0
+        self._timer: Timer | None = None
+        self.is_closed = False
+        process.listen(self._receive)
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def call(self, to: Address, body: Body, done: Callable[[Reply], None]) -> int:
+        """Send a call; `done` gets the answer or `None`, once. Answers its number."""
+        if self.is_closed:
+            raise DatabaseClosed("the client was closed, or inherited through a fork")
+        if len(self._open) >= self._limit:
+            raise Overloaded(
+                f"{self._limit} calls are unanswered (calls_in_flight): back off, or raise it"
+            )
+        self._number = number = self._number + 1
+        process = self.process
+        self._open[number] = (process.clock.boot_ns() + self._waits_ns, to, done)
+        process.send(to, encode_frame(CALL, number, self.issued, body))
+        if self._timer is None:
+            self._timer = process.call_later(self._waits_ns / 1e6, self._expire)
+        return number
+
+    def ask(self, to: Address, body: Body) -> asyncio.Future[Reply]:
+        """As `call`, with a future; cancelling it gives the answer up."""
+        future: asyncio.Future[Reply] = self.process.future()
+
+        def done(reply: Reply) -> None:
+            if not future.done():
+                future.set_result(reply)
+
+        self.call(to, body, done)
+        return future
+
+    def notice(self, to: Address, body: Body) -> None:
+        """Send what needs no answer."""
+        self.process.send(to, encode_frame(NOTICE, 0, self.issued, body))
+
+    def learn_issued(self, timestamp: Timestamp) -> None:
+        """Take note of a timestamp that was issued."""
+        self.issued = max(self.issued, timestamp)
+
+    def close(self) -> None:
+        """Answer every open call with silence, and refuse more."""
+        self.is_closed = True
+        if self._timer is not None:
+            self._timer.cancel()
+        calls, self._open = self._open, {}
+        for _ends_ns, _to, done in calls.values():
+            done(None)
+
+    def _receive(self, sender: Address, data: bytes) -> None:
+        if self.is_closed:
+            return
+        try:
+            frame = decode_frame(data)
+        except InvalidEncoding:
+            self.counts.malformed += 1
+            return
+        except ProtocolMismatch:
+            self.counts.other_protocol += 1
+            return
+        if frame.kind == ANSWER:
+            call = self._open.get(frame.number)
+            if call is not None and call[1] == sender:
+                del self._open[frame.number]
+                self.issued = max(self.issued, frame.issued)
+                call[2](frame.body)
+                return
+        elif frame.kind == NOTICE and self.noticed is not None:
+            self.issued = max(self.issued, frame.issued)
+            self.noticed(sender, frame.body)
+            return
+        self.counts.misrouted += 1
+
+    def _expire(self) -> None:
+        self._timer = None
+        now_ns = self.process.clock.boot_ns()
+        expired: list[Callable[[Reply], None]] = []
+        while self._open:
+            number = next(iter(self._open))
+            ends_ns, _to, done = self._open[number]
+            if ends_ns > now_ns:
+                pause_ms = (ends_ns - now_ns) / 1e6
+                self._timer = self.process.call_later(pause_ms, self._expire)
+                break
+            del self._open[number]
+            expired.append(done)
+        for done in expired:
+            done(None)

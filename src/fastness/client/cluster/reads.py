@@ -1,0 +1,209 @@
+"""Reads over ranges: grouped by leaseholder, sent at once, corrected where the map was stale.
+
+Everything is read at a timestamp, in which case the parts of several ranges belong together; or
+as the latest, which has a meaning within one range only (CONSISTENCY, section 1.6).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from fastness.client.cluster.calls import Calls, Reply
+from fastness.client.cluster.refusals import error_of
+from fastness.client.cluster.routing import Pace, Routes
+from fastness.encoding.intervals import KeyInterval, successor
+from fastness.encoding.timestamps import Timestamp
+from fastness.errors import Fenced, InvalidEncoding, RangeMoved, Unreachable
+from fastness.limits import Limits
+from fastness.placement.descriptors import Descriptor
+from fastness.ranges.requests import Read, ReadAnswer, Scan
+from fastness.storage.contract import Item
+from fastness.wire.messages import Refusal
+
+ELSEWHERE = (RangeMoved, Fenced, Unreachable)
+"""Refusals after which another node, or the same one later, may answer."""
+
+
+class Asked(NamedTuple):
+    """Keys asked of one range, and where the answer comes."""
+
+    keys: list[bytes]
+    reply: asyncio.Future[Reply]
+
+
+class Reader:
+    """Reads of one client."""
+
+    def __init__(self, calls: Calls, routes: Routes, limits: Limits) -> None:
+        self._calls = calls
+        self._routes = routes
+        self._limits = limits
+
+    async def cell(self, key: bytes, at: Timestamp) -> bytes | None:
+        """The cell of a key as of `at`; 0: the latest."""
+        descriptor = self._routes.serving(key)
+        if descriptor is not None:
+            # The hot path: one message, nothing kept beside it.
+            reply = await self._calls.ask(
+                descriptor.holder,
+                Read(descriptor.range_id, descriptor.generation, [key], None, at),
+            )
+            if type(reply) is ReadAnswer and len(reply.cells) == 1:
+                return reply.cells[0]
+            self.take(reply)
+        found = await self.cells([key], at)
+        return found[key]
+
+    async def cells(self, keys: Sequence[bytes], at: Timestamp) -> dict[bytes, bytes | None]:
+        """The cells of keys as of `at`, from all their ranges at once."""
+        found: dict[bytes, bytes | None] = {}
+        missing = list(dict.fromkeys(keys))
+        pace = Pace(self._calls, self._limits)
+        while missing:
+            groups, unknown = self.grouped(missing)
+            asked = [Asked(group, self._ask(descriptor, group, at)) for descriptor, group in groups]
+            missing = unknown
+            for group, future in asked:
+                reply = await future
+                if type(reply) is ReadAnswer and len(reply.cells) == len(group):
+                    found.update(zip(group, reply.cells, strict=True))
+                else:
+                    self.take(reply)
+                    missing += group
+            if missing:
+                await self.rest(pace)
+        return found
+
+    def _ask(
+        self, descriptor: Descriptor, keys: list[bytes], at: Timestamp
+    ) -> asyncio.Future[Reply]:
+        body = Read(descriptor.range_id, descriptor.generation, keys, None, at)
+        return self._calls.ask(descriptor.holder, body)
+
+    def grouped(
+        self, keys: list[bytes]
+    ) -> tuple[list[tuple[Descriptor, list[bytes]]], list[bytes]]:
+        """Keys by the range that serves them, and those whose range is not known."""
+        groups: dict[bytes, tuple[Descriptor, list[bytes]]] = {}
+        unknown: list[bytes] = []
+        for key in keys:
+            descriptor = self._routes.serving(key)
+            if descriptor is None:
+                unknown.append(key)
+            elif descriptor.begin in groups:
+                groups[descriptor.begin][1].append(key)
+            else:
+                groups[descriptor.begin] = (descriptor, [key])
+        return list(groups.values()), unknown
+
+    async def scan(
+        self, interval: KeyInterval, limit: int, at: Timestamp, *, reverse: bool
+    ) -> list[Item]:
+        """The first `limit` entries of an interval as of `at`, range after range."""
+        items: list[Item] = []
+        rest: KeyInterval | None = interval
+        pace = Pace(self._calls, self._limits)
+        while rest is not None and rest.begin < rest.end and len(items) < limit:
+            descriptor = self._routes.piece(rest.begin, rest.end, reverse=reverse)
+            if descriptor is None:
+                await self.rest(pace)
+                continue
+            scan = clipped(descriptor, rest, limit - len(items), reverse=reverse)
+            reply = await self._calls.ask(
+                descriptor.holder, Read(descriptor.range_id, descriptor.generation, [], scan, at)
+            )
+            if type(reply) is not ReadAnswer:
+                self.take(reply)
+                await self.rest(pace)
+                continue
+            items += reply.entries
+            rest = left_of(rest, scan, reply)
+            pace = Pace(self._calls, self._limits)
+        return items
+
+    async def latest(
+        self, keys: list[bytes], interval: KeyInterval | None, limit: int, *, reverse: bool
+    ) -> ReadAnswer | None:
+        """Keys, or a scan, as the latest; `None` where no single range answers all of it now."""
+        first = keys[0] if interval is None else interval.begin
+        descriptor = self._routes.serving(first)
+        if descriptor is None:
+            return None
+        if any(not descriptor.begin <= key < descriptor.end for key in keys):
+            return None
+        scan = None
+        if interval is not None:
+            if interval.end > descriptor.end:
+                return None
+            scan = Scan(interval.begin, interval.end, limit, reverse)
+        reply = await self._calls.ask(
+            descriptor.holder, Read(descriptor.range_id, descriptor.generation, keys, scan)
+        )
+        if type(reply) is ReadAnswer and len(reply.cells) == len(keys):
+            return reply if scan is None or reply.complete or len(reply.entries) >= limit else None
+        self.take(reply)
+        return None
+
+    def take(self, reply: Reply) -> None:
+        """Learn from what was no answer; raises what asking again will not change."""
+        if type(reply) is not Refusal:
+            self._routes.refresh()
+            return
+        self._routes.correct(reply)
+        error = error_of(reply)
+        if not isinstance(error, ELSEWHERE):
+            raise error
+
+    async def rest(self, pace: Pace) -> None:
+        """Let the map be corrected before asking again; `Unreachable` when time is over."""
+        if pace.is_over or self._calls.is_closed:
+            raise Unreachable(
+                f"nobody answered for {self._limits.operation_ms} ms (operation_ms): nodes are "
+                "down or cut off; nothing was done"
+            )
+        pause_ms = pace.pause_ms()
+        if pause_ms:
+            await self._routes.refreshed()
+            await paused(self._calls, pause_ms)
+
+
+async def paused(calls: Calls, milliseconds: float) -> None:
+    """Wait this long by the process's own clock."""
+    waiter: asyncio.Future[None] = calls.process.future()
+
+    def wake() -> None:
+        if not waiter.done():
+            waiter.set_result(None)
+
+    timer = calls.process.call_later(milliseconds, wake)
+    try:
+        await waiter
+    finally:
+        timer.cancel()
+
+
+def clipped(descriptor: Descriptor, rest: KeyInterval, limit: int, *, reverse: bool) -> Scan:
+    """The scan of what one range holds of an interval."""
+    begin = max(rest.begin, descriptor.begin)
+    end = min(rest.end, descriptor.end)
+    return Scan(begin, end, limit, reverse)
+
+
+def left_of(rest: KeyInterval, scan: Scan, answer: ReadAnswer) -> KeyInterval | None:
+    """What is still to be read of an interval after one range's answer, `None`: nothing."""
+    if answer.complete:
+        left = (
+            KeyInterval(rest.begin, scan.begin) if scan.reverse else KeyInterval(scan.end, rest.end)
+        )
+        return left if left.begin < left.end else None
+    if not answer.entries:
+        raise InvalidEncoding(
+            f"a range answered a scan of [{scan.begin!r}, {scan.end!r}) with nothing, and says "
+            "that there is more"
+        )
+    last = answer.entries[-1][0]
+    if scan.reverse:
+        return KeyInterval(rest.begin, last)
+    return KeyInterval(successor(last), rest.end)
