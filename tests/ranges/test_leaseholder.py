@@ -128,6 +128,30 @@ def test_an_id_resolved_before_its_commit_arrives_never_commits() -> None:
     assert world.values(world.read(b"a")) == [None]
 
 
+def test_a_commit_that_arrives_while_its_abort_is_being_written_is_aborted() -> None:
+    """Both in one batch would be two outcomes of one id."""
+    world = World()
+    world.open()
+    identity = world.identity(b"a")
+    with world.hold("apply"):
+        resolved = world.decide(identity, 0)
+        late = world.commit({b"a": b"late"}, identity=identity)
+        assert world.answer(late) is None
+    assert world.committed(resolved) == world.committed(late) == 0
+    assert world.values(world.read(b"a")) == [None]
+
+
+def test_declared_writes_are_conflicts_after_a_takeover_too() -> None:
+    """The store knows what was written, not what was only declared."""
+    world = World()
+    world.open()
+    at = world.committed(world.commit({b"a": b"1"}))
+    world.commit({b"z": b""}, write_keys=[b"a"])
+    world.open()
+    stale = world.answer(world.commit({b"b": b"1"}, reads=[b"a"], at=at))
+    assert isinstance(stale, Conflict)
+
+
 def test_a_resend_joins_and_later_gets_the_outcome() -> None:
     """Exactly once: an addition sent three times counts once."""
     world = World()

@@ -125,11 +125,15 @@ class Decisions:
         if known is not None:
             self._owner.ports.answer(caller, Decision(known))
             return True
+        return self.joined(caller, identity)
+
+    def joined(self, caller: Caller, identity: TransactionId) -> bool:
+        """Whether a decision is on its way into the store: the caller is told it then."""
         waiting = self._deciding.get(identity)
-        if waiting is not None:
-            waiting.append(caller)
-            return True
-        return False
+        if waiting is None:
+            return False
+        waiting.append(caller)
+        return True
 
     def abort_unknown(self, identity: TransactionId, callers: list[Caller]) -> None:
         """Write *aborted* under an id that holds nothing here."""

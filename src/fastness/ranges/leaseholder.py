@@ -78,11 +78,14 @@ from fastness.ranges.rereading import Rereading, reread
 from fastness.ranges.reservations import Reservation
 from fastness.ranges.shape import (
     INTENT,
+    DECLARED_RECORD,
     SHAPE_RECORD,
     Records,
     Shape,
+    declared_of,
     decode_intent,
     encode_record,
+    encode_timestamp,
     merge_records,
     outcomes_name,
     split_records,
@@ -160,6 +163,7 @@ class Leaseholder:
         self.records: Records = dict(state.records)
         self.range = Range(state, visible=state.applied, limits=self.limits)
         self.range.gate = self._gate
+        self.range.declared = declared_of(self.records)
         self.locks = LockTable()
         for name, data in sorted(self.records.items()):
             if name[:1] == INTENT:
@@ -243,6 +247,8 @@ class Leaseholder:
         known = self.outcomes.get(identity)
         if known is not None:
             self.ports.answer(caller, Decision(known))
+            return
+        if self.decisions.joined(caller, identity):
             return
         running = self.running.get(identity)
         if running is not None:
@@ -668,6 +674,9 @@ class Leaseholder:
             self._batch_outcomes = (name, outcomes)
         else:
             self._batch_outcomes = None
+        declared = self.range.frozen_declared()
+        if declared:
+            batch.records[DECLARED_RECORD] = encode_timestamp(max(declared, self.range.declared))
         self._batch = batch
         self.ports.apply(batch)
 

@@ -18,7 +18,7 @@ from fastness.ranges.shape import (
     Outcome,
     Records,
     decode_outcomes,
-    encode_horizon,
+    encode_timestamp,
     horizon_of,
 )
 
@@ -72,7 +72,7 @@ class OutcomeTable:
     def forgetting(self, names: list[bytes], horizon: Timestamp) -> dict[bytes, bytes | None]:
         """The rows to write so that these are forgotten, the horizon raised in the same write."""
         rows: dict[bytes, bytes | None] = dict.fromkeys(names)
-        rows[HORIZON_RECORD] = encode_horizon(horizon)
+        rows[HORIZON_RECORD] = encode_timestamp(horizon)
         return rows
 
     def forget(self, names: list[bytes], horizon: Timestamp) -> None:

@@ -63,7 +63,7 @@ class Range:
         self._written: OpenBatch | None = None
         self._written_last: Timestamp = 0
         self._written_keys: tuple[set[bytes], list[KeyInterval]] = (set(), [])
-        self._declared: Timestamp = 0
+        self.declared: Timestamp = 0
         """The newest batch in which write conflicts were declared."""
         self._settled: list[Commit] = []
         self.gate: Callable[[Commit], bool] | None = None
@@ -109,8 +109,8 @@ class Range:
         if reads and commit.validated_at < self.recent.newest:
             if commit.validated_at < self.recent.low_water:
                 # The store knows what was written, not what was only declared.
-                if commit.validated_at < self._declared:
-                    commit.fail(_declared_since(commit.validated_at, self._declared))
+                if commit.validated_at < self.declared:
+                    commit.fail(_declared_since(commit.validated_at, self.declared))
                 else:
                     commit.state = CommitState.NEEDS_STORE
                 return commit.state
@@ -213,7 +213,7 @@ class Range:
                 commit.state = COMMITTED
                 committed = True
                 if commit.write_keys is not None or commit.write_intervals is not None:
-                    self._declared = self._written_last
+                    self.declared = self._written_last
         self.visible = max(self.visible, self._written_last)
         if committed:
             self.recent.add(*self._written_keys, max(self._written_last, self.recent.newest))
@@ -235,7 +235,7 @@ class Range:
                 written_at=resolved.timestamp,
             )
             if entry.declared_keys or entry.declared_intervals:
-                self._declared = max(self._declared, resolved.timestamp)
+                self.declared = max(self.declared, resolved.timestamp)
 
     def frozen_entries(self) -> list[Entry]:
         """The entries of the batch being written."""
@@ -250,6 +250,19 @@ class Range:
         if self._written is None or not self._written.commits:
             return None
         return self._written.floor
+
+    def frozen_declared(self) -> Timestamp:
+        """The highest timestamp at which the batch being written declares writes, 0 for none."""
+        batch = present(self._written, "no batch is frozen")
+        declares = any(
+            commit.write_keys is not None or commit.write_intervals is not None
+            for commit in batch.commits
+        )
+        declared = self._written_last if declares else 0
+        for entry in batch.entries:
+            if entry.resolved is not None and (entry.declared_keys or entry.declared_intervals):
+                declared = max(declared, entry.resolved.timestamp)
+        return declared
 
     def frozen_writes(self, keys: set[bytes], intervals: list[KeyInterval]) -> bool:
         """Whether the batch being written writes any of this."""

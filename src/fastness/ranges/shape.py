@@ -11,6 +11,7 @@ A range keeps small rows of its own beside its data (`Store.range_records`), eac
     o + range, batch    outcomes written with that batch of that range (8 bytes each): pairs of
                         id and commit timestamp, 0 for aborted
     h                   the outcome horizon
+    w                   the newest commit in which writes were declared without a value
 
 A split gives each child what overlaps it; a merge takes the union, and of horizons the higher
 (CONSISTENCY, section 3.7). Both are functions from records to records, so that the state in
@@ -30,6 +31,7 @@ from fastness.ranges.requests import Interval
 
 SHAPE_RECORD = b"shape"
 HORIZON_RECORD = b"h"
+DECLARED_RECORD = b"w"
 INTENT = b"i"
 VERDICT = b"d"
 OUTCOMES = b"o"
@@ -117,14 +119,23 @@ def outcomes_name(range_id: int, number: int) -> bytes:
     return OUTCOMES + range_id.to_bytes(8, "big") + number.to_bytes(8, "big")
 
 
-def encode_horizon(horizon: Timestamp) -> bytes:
-    """The bytes of the outcome horizon's record."""
-    return horizon.to_bytes(8, "big")
+def encode_timestamp(timestamp: Timestamp) -> bytes:
+    """The bytes of a record that holds one timestamp."""
+    return timestamp.to_bytes(8, "big")
 
 
 def horizon_of(records: Records) -> Timestamp:
     """The outcome horizon among these records, 0 for none."""
-    return int.from_bytes(records.get(HORIZON_RECORD, b""), "big")
+    return _timestamp(records, HORIZON_RECORD)
+
+
+def declared_of(records: Records) -> Timestamp:
+    """The newest commit in which writes were declared without a value, 0 for none."""
+    return _timestamp(records, DECLARED_RECORD)
+
+
+def _timestamp(records: Records, name: bytes) -> Timestamp:
+    return int.from_bytes(records.get(name, b""), "big")
 
 
 def split_records(records: Records, shape: Shape, key: bytes) -> tuple[Records, Records]:
@@ -164,7 +175,9 @@ def merge_records(left: Records, right: Records) -> Records:
             merged[name] = encode_record(both)
         else:
             merged[name] = data
-    horizon = max(horizon_of(left), horizon_of(right))
-    if horizon:
-        merged[HORIZON_RECORD] = encode_horizon(horizon)
+    for name in (HORIZON_RECORD, DECLARED_RECORD):
+        # Of either timestamp the higher one holds for the whole.
+        highest = max(_timestamp(left, name), _timestamp(right, name))
+        if highest:
+            merged[name] = encode_timestamp(highest)
     return merged
