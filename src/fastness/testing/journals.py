@@ -114,7 +114,8 @@ class _Journal:
         elif writer.writes_at not in (0, self._stamp(key)):
             what = (
                 f"{one.name} found {shown_bytes(key)} -> {shown_bytes(entry)}, stamped "
-                f"{shown_moment(self._stamp(key))}, but {writer.name} was told {shown_moment(writer.writes_at)}"
+                f"{shown_moment(self._stamp(key))}, but {writer.name} was told "
+                f"{shown_moment(writer.writes_at)}"
             )
             self.accuser.accuse("wrong-stamp", what, (one, writer), key)
 

@@ -1,0 +1,173 @@
+"""The stores' change log against the ledger: every acknowledged commit is in it, and nothing else.
+
+The log lists commits with their timestamps and the keys they changed. It is what feeds, moves and
+backups follow, and the last word on durability: an acknowledged commit that is not in it is lost,
+one that is in it and that nobody made is a ghost. The ledger's commits are played in timestamp
+order, as in the replay, and each must change in the log exactly what it changes there.
+
+The log also settles outcomes that clients never learned: `resolve_by_log`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import pairwise
+from typing import Final
+
+from fastness.testing._accusations import Accuser, report_on
+from fastness.testing._ledger_words import shown_bytes, shown_moment
+from fastness.testing._timeline import Timeline
+from fastness.testing.history import Outcome
+from fastness.testing.ledger import Attempt, Effect, Erase, Set
+from fastness.testing.report import Report
+
+Changes = Mapping[bytes, bytes | None]
+"""What one commit changed: values, `None` for what it removed."""
+
+_TITLES: Final = {
+    "lost-commit": "an acknowledged commit is not in the change log",
+    "ghost-commit": "the change log holds a commit that nobody made, or that failed",
+    "other-changes": "the change log says of a commit what it did not do",
+    "disordered-log": "the change log is not in commit order",
+}
+
+
+def everything(_key: bytes) -> bool:
+    """The ledger knows of every key."""
+    return True
+
+
+def check_change_log(
+    attempts: Sequence[Attempt],
+    log: Sequence[tuple[int, Changes]],
+    *,
+    concerns: Callable[[bytes], bool] = everything,
+) -> Report:
+    """Judge a whole change log: (commit timestamp, changes), in its order.
+
+    `concerns` tells which keys the ledger knows of. Removals of values that have expired may be
+    in the log and belong to nobody. Attempts of unknown outcome may be in it or not.
+    """
+    report = report_on("change-log", attempts)
+    _Judge(Accuser(report, _TITLES), attempts, concerns).judge(log)
+    return report
+
+
+def resolve_by_log(attempts: Iterable[Attempt], log: Sequence[tuple[int, Changes]]) -> int:
+    """Settle unknown outcomes by the unique values they wrote; how many could not be.
+
+    What committed is in the log, so what is not in it did not: the log must be complete.
+    """
+    written = {
+        (key, value): timestamp for timestamp, changes in log for key, value in changes.items()
+    }
+    left = 0
+    for one in attempts:
+        if one.outcome is not Outcome.UNKNOWN or not one.writes or one.commit_timestamp:
+            continue
+        pairs = [(done.key, done.value) for done in one.writes if isinstance(done, Set)]
+        marks = [pair for pair in pairs if pair[1] is not None]
+        found = [written[pair] for pair in marks if pair in written]
+        if found:
+            one.resolve(found[0])
+        elif marks and not any(isinstance(done, Erase) for done in one.writes):
+            one.resolve(None)
+        else:
+            left += 1
+    return left
+
+
+class _Judge:
+    """The judgement on one log."""
+
+    def __init__(
+        self, accuser: Accuser, attempts: Sequence[Attempt], concerns: Callable[[bytes], bool]
+    ) -> None:
+        self.accuser = accuser
+        self.concerns = concerns
+        self.timeline = Timeline()
+        self.commits = {one.writes_at: one for one in attempts if one.writes_at}
+        self.in_doubt = any(
+            one.outcome is Outcome.UNKNOWN and one.writes and not one.commit_timestamp
+            for one in attempts
+        )
+        self.writers = {
+            (done.key, done.value): one
+            for one in attempts
+            for done in one.writes
+            if isinstance(done, Set)
+        }
+
+    def judge(self, log: Sequence[tuple[int, Changes]]) -> None:
+        """Play the ledger beside the log."""
+        for (before, _), (after, _) in pairwise(log):
+            if before >= after:
+                what = f"{shown_moment(after)} follows {shown_moment(before)}"
+                self.accuser.accuse("disordered-log", what, ())
+        logged = {
+            timestamp: {key: value for key, value in changes.items() if self.concerns(key)}
+            for timestamp, changes in log
+        }
+        for timestamp in sorted({*logged, *self.commits}):
+            one = self.commits.get(timestamp)
+            if one is None:
+                self._judge_stray(timestamp, logged[timestamp])
+            else:
+                self._judge_commit(one, timestamp, logged.get(timestamp, {}))
+
+    def _judge_commit(self, one: Attempt, timestamp: int, found: Changes) -> None:
+        keys = dict.fromkeys(self._keys(one.writes, timestamp))
+        before = {key: self.timeline.versions.get(key, [])[-1:] for key in keys}
+        self.timeline.apply(one, timestamp)
+        wrong: list[bytes] = []
+        missing = 0
+        for key in keys:
+            due = self.timeline.versions[key][-1].value if key in self.timeline.versions else None
+            there = bool(before[key]) and before[key][0].value is not None
+            if due is None and not (there and before[key][0].at(timestamp) is not None):
+                # Nothing was there to be seen: removing it may be listed where it had expired.
+                if found.get(key) is not None:
+                    wrong.append(key)
+            elif key not in found:
+                missing += 1
+                wrong.append(key)
+            elif found[key] != due:
+                wrong.append(key)
+        wrong += [key for key in found if key not in keys]
+        if not wrong:
+            return
+        lost = missing > 0 and not found
+        told = f"{one.name} committed at {shown_moment(timestamp)}"
+        if lost:
+            self.accuser.accuse("lost-commit", f"{told}, where the log is empty", (one,), *wrong)
+            return
+        shown = ", ".join(
+            f"{shown_bytes(key)} -> {shown_bytes(found[key]) if key in found else 'not listed'}"
+            for key in wrong[:6]
+        )
+        self.accuser.accuse("other-changes", f"{told}, where the log says {shown}", (one,), *wrong)
+
+    def _keys(self, effects: Iterable[Effect], timestamp: int) -> Iterator[bytes]:
+        """The keys that effects may change."""
+        for effect in effects:
+            if isinstance(effect, Erase):
+                yield from self.timeline.known(effect.begin, effect.end)
+            else:
+                yield self.timeline.outcome(effect, timestamp)[0]
+
+    def _judge_stray(self, timestamp: int, changes: Changes) -> None:
+        """A commit that is nobody's."""
+        for key, value in changes.items():
+            versions = self.timeline.versions.get(key, [])
+            expired = bool(versions) and versions[-1].at(timestamp) is None
+            if (value is None and expired) or (self.in_doubt and self._may_be_doubtful(key, value)):
+                continue
+            writer = self.writers.get((key, value))
+            what = f"at {shown_moment(timestamp)} the log says {shown_bytes(key)} -> "
+            what += shown_bytes(value)
+            self.accuser.accuse("ghost-commit", what, (writer,), key)
+            return
+
+    def _may_be_doubtful(self, key: bytes, value: bytes | None) -> bool:
+        writer = self.writers.get((key, value))
+        return writer is None or writer.outcome is Outcome.UNKNOWN
