@@ -70,14 +70,14 @@ class Decisions:
         owner, identity = self._owner, request.id
         if self._refused_elsewhere(caller, identity) or self._answered(caller, identity):
             return
-        running = owner.running.get(identity)
+        running = owner.admission.running.get(identity)
         if running is not None:
             if not running.is_prepare:
                 running.resolvers.append(caller)
                 return
             if running.admitted is not None and owner.locks.get(identity) is None:
                 # It waits and holds nothing: it is simply no longer wanted.
-                owner.drop(running)
+                owner.admission.drop(running)
             else:
                 running.after_durable.append(partial(self.decide, caller, request))
                 return
@@ -99,7 +99,7 @@ class Decisions:
         deadline = request.deadline
         if holder is not None:
             deadline = max(deadline, holder.intent.deadline)
-        if identity in owner.running or owner.ports.issued() <= deadline:
+        if identity in owner.admission.running or owner.ports.issued() <= deadline:
             owner.ports.answer(caller, Pending())
         elif holder is not None:
             self._decide_holder(holder, 0, [], [caller])
@@ -218,10 +218,10 @@ class Decisions:
     def resolve(self, caller: Caller | None, request: Resolve) -> None:
         """Apply a decision that was taken at the anchor."""
         owner, identity = self._owner, request.id
-        running = owner.running.get(identity)
+        running = owner.admission.running.get(identity)
         if running is not None and running.is_prepare:
             if owner.locks.get(identity) is None:
-                owner.drop(running)
+                owner.admission.drop(running)
             else:
                 running.after_durable.append(partial(self.resolve, caller, request))
                 return

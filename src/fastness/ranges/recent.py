@@ -150,8 +150,8 @@ class RecentWrites:
             winner = written.get(key)
             if winner is not None and winner > since:
                 # Sets have no order of their own; the same history names the same key.
-                key = min(key for key in read_keys if written.get(key, 0) > since)  # noqa: PLW2901
-                return Overwritten(key, written[key])
+                first = min(one for one in read_keys if written.get(one, 0) > since)
+                return Overwritten(first, written[first])
         for last, written_at, interval in reversed(self._intervals):
             if last <= since:
                 break
