@@ -295,7 +295,7 @@ class CommitMachine:
             if one.promise is not None:
                 continue
             try:
-                parts = cut(one.content, self._ranges)
+                parts = self._parts_of(one)
             except InvalidKey as error:
                 return [*effects, *self._refuse(error)]
             if parts is None:
@@ -312,6 +312,12 @@ class CommitMachine:
                 else:
                     effects.append(self._send_part(piece, descriptor))
         return effects
+
+    def _parts_of(self, one: _Participant) -> list[Part] | None:
+        """Where a participant's part lies by now."""
+        if self._ranges.holder_of(one.descriptor.begin) is one.descriptor:
+            return [Part(one.descriptor, one.content)]
+        return cut(one.content, self._ranges)
 
     def _covers(self, one: _Participant, part: Part) -> bool:
         """Whether a range holds no more of the transaction than the participant was asked for."""
