@@ -37,8 +37,12 @@ class Process(Protocol):
     """The surroundings of one running process."""
 
     address: Address
-    clock: Clock
     random: Random
+
+    @property
+    def clock(self) -> Clock:
+        """Its two clocks."""
+        ...
 
     def listen(self, receive: Callable[[Address, bytes], None]) -> None:
         """Hand every frame that arrives to `receive(sender, frame)`, from now on."""
