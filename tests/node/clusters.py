@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 
 from fastness.encoding.intervals import SYSTEM_END
 from fastness.encoding.timestamps import Timestamp
@@ -48,7 +49,7 @@ class Asker:
         self._pending: dict[int, asyncio.Future[Body | None]] = {}
         process.listen(self._receive)
 
-    def _receive(self, sender: Address, data: bytes) -> None:
+    def _receive(self, _sender: Address, data: bytes) -> None:
         try:
             frame: Frame = decode_frame(data)
         except (InvalidEncoding, ProtocolMismatch):
@@ -102,9 +103,8 @@ class Asker:
         while True:
             for node in self._nodes():
                 answer = await self.ask(node, MapRequest())
-                if isinstance(answer, MapAnswer) and answer.oracle and answer.descriptors:
-                    if all(one.holder and not one.released for one in answer.descriptors):
-                        return answer
+                if isinstance(answer, MapAnswer) and is_settled(answer):
+                    return answer
             await self.pause(50)
 
     async def holder_of(self, key: bytes) -> Descriptor:
@@ -181,7 +181,7 @@ class Cluster:
         edges = [b"", *self._splits, SYSTEM_END]
         ranges = [
             (begin, end, self.stores[place % len(self.stores)])
-            for place, (begin, end) in enumerate(zip(edges, edges[1:], strict=False))
+            for place, (begin, end) in enumerate(pairwise(edges))
         ]
         coordinator = self.world.coordinator_for(self.world.process("operator"))
         assert await bootstrap(coordinator, ranges)
@@ -203,6 +203,12 @@ class Cluster:
     def name_of(self, address: Address) -> str:
         """The name a node restarts under."""
         return address.partition("#")[0]
+
+
+def is_settled(answer: MapAnswer) -> bool:
+    """Whether the oracle and every range have a holder."""
+    held = all(one.holder and not one.released for one in answer.descriptors)
+    return bool(answer.oracle and answer.descriptors) and held
 
 
 def refused(answer: Body | None) -> str:

@@ -221,7 +221,7 @@ def test_flows_are_refused_where_they_make_no_sense() -> None:
             await ready(client)
             place = await client.holder_of(b"a")
             (other,) = set(cluster.addresses()) - {place.holder}
-            cases = [
+            cases: list[tuple[str, Body, str]] = [
                 (place.holder, SplitRange(place.range_id, place.generation, b""), "invalid_option"),
                 (place.holder, MergeRange(place.range_id, place.generation), "invalid_option"),
                 (place.holder, SplitRange(place.range_id, 7, b"h"), "range_moved"),
@@ -250,14 +250,12 @@ def test_shapes_change_under_load(seed: int) -> None:
                 place = random.choice(places)
                 to = random.choice(cluster.addresses())
                 key = random.choice([b"b", b"e", b"k", b"p", b"x"])
-                body: Body = random.choice(
-                    [
-                        SplitRange(place.range_id, place.generation, key),
-                        MergeRange(place.range_id, place.generation),
-                        TransferLease(place.range_id, place.generation, to),
-                    ]
-                )
-                await client.ask(place.holder, body, patience_ms=3_000)
+                bodies: list[Body] = [
+                    SplitRange(place.range_id, place.generation, key),
+                    MergeRange(place.range_id, place.generation),
+                    TransferLease(place.range_id, place.generation, to),
+                ]
+                await client.ask(place.holder, random.choice(bodies), patience_ms=3_000)
                 if random.random() < 0.1:
                     world.restart(cluster.name_of(to))
 
