@@ -272,6 +272,11 @@ class ClusterReads(AsyncKeyValueTransaction):
         return self._identity
 
     @property
+    def has_snapshot(self) -> bool:
+        """Whether its read timestamp was drawn, and all it read is true there."""
+        return self._view.drawn and self.read_timestamp == self._view.timestamp
+
+    @property
     def priority(self) -> tuple[Timestamp, bytes]:
         """The timestamp of the first attempt: the lower goes first."""
         if self._priority is None:
