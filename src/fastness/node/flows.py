@@ -196,13 +196,18 @@ class Flows:
         """Hand everything over, take nothing any more, end the session."""
         site = self._site
         site.draining = True
-        while len(self._held) or self._oracle.held or self._claims.under_way:
+        while not self._holds_nothing():
             for shell in self._held:
                 await self._hand_over(shell)
             await self._oracle.release()
-            if len(self._held) or self._oracle.held or self._claims.under_way:
+            if not self._holds_nothing():
                 await pause(site.process, RETRY_MS)
         await self._keeper.finish()
+
+    def _holds_nothing(self) -> bool:
+        return not (
+            len(self._held) or self._held.busy or self._oracle.held or self._claims.under_way
+        )
 
     async def _hand_over(self, shell: RangeShell) -> None:
         view, address = self._site.view, self._site.address

@@ -54,8 +54,8 @@ class HeldRanges:
     ) -> RangeShell:
         """Begin to serve a range under a lease; commits wait until `commits_from_ns`."""
         descriptor = placed.descriptor
-        check(descriptor.range_id not in self._shells, f"range {descriptor.range_id} held twice")
-        check(state.epoch == descriptor.epoch, f"{state} was opened, not epoch {descriptor.epoch}")
+        check(descriptor.range_id not in self._shells, "a range is held twice")
+        check(state.epoch == descriptor.epoch, "another epoch was opened than was claimed")
         self._site.post.learn(state.applied)
         shell = RangeShell(
             self._site,

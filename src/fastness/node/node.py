@@ -19,7 +19,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from fastness.errors import DatabaseClosed
 from fastness.hosting.remote import RemoteStore
 from fastness.limits import Limits
 from fastness.node.claims import Claims
@@ -28,6 +27,7 @@ from fastness.node.dispatch import Dispatch
 from fastness.node.flows import Flows
 from fastness.node.held import HeldRanges
 from fastness.node.oracle_seat import OracleSeat
+from fastness.node.refusals import moved
 from fastness.node.session import SessionKeeper
 from fastness.node.site import Site
 from fastness.node.upkeep import Upkeep
@@ -102,6 +102,6 @@ class Node:
         """Serve nothing any more, at once. What was not handed over, others claim in time."""
         if self._timer is not None:
             self._timer.cancel()
-        self._held.drop_all(DatabaseClosed("this node is stopping: ask another"))
+        self._held.drop_all(moved("this node is stopping"))
         for task in list(self._site.tasks):
             task.cancel()
