@@ -172,6 +172,7 @@ class Actor:
         if not self.paused:
             return
         self.paused = False
+        self.paused_until = self.agenda.now
         self.budget = self._strike_budget
         held, self._held = self._held, []
         self.agenda.ready.extend(held)

@@ -83,7 +83,7 @@ class SimulatedLoop(RealWorldRefused):
         self.complaints: list[str] = []
         """What asyncio would have logged, such as futures whose error nobody looked at."""
         self._tasks: dict[int, tuple[Actor, SimulatedTask[Any]]] = {}
-        self._failed: list[SimulatedTask[Any]] = []
+        self._failed: list[tuple[int, Actor, SimulatedTask[Any]]] = []
         self._numbers = 0
         self._running = False
         self._closed = False
@@ -111,12 +111,8 @@ class SimulatedLoop(RealWorldRefused):
             main = self.create_task(future, name="main", context=context)
         main.add_done_callback(self._stop, context=self.agenda.root.context)
         collecting = gc.isenabled()
-        before = events._get_running_loop()  # noqa: SLF001 - how loops announce themselves
-        if before is not None:
-            main.remove_done_callback(self._stop)
-            raise RuntimeError("a world cannot run inside a running event loop")
         self._running = True
-        events._set_running_loop(self)  # noqa: SLF001 - as above
+        events._set_running_loop(self)  # noqa: SLF001 - how loops announce themselves
         gc.disable()
         try:
             self.agenda.drive()
@@ -145,7 +141,7 @@ class SimulatedLoop(RealWorldRefused):
         """End every task still there, without leaving anything for the garbage collector."""
         for actor, task in list(self._tasks.values()):
             actor.end()
-            self.abandon(task, asyncio.CancelledError())
+            self.abandon(actor, task, asyncio.CancelledError())
         self._tasks.clear()
         self._closed = True
 
@@ -253,52 +249,65 @@ class SimulatedLoop(RealWorldRefused):
             if owner is not actor:
                 continue
             if task is current:
-                self.agenda.at(self.agenda.now, self.agenda.root, self.abandon, task, error)
+                self.agenda.at(self.agenda.now, self.agenda.root, self.abandon, actor, task, error)
             else:
-                self.abandon(task, error)
+                self.abandon(actor, task, error)
 
-    def abandon(self, task: SimulatedTask[Any], error: BaseException) -> None:
+    def abandon(self, actor: Actor, task: asyncio.Task[Any], error: BaseException) -> None:
         """End one task where it stands. Its clean-up runs now, when nothing has an effect."""
-        self._tasks.pop(task.number, None)
+        if isinstance(task, SimulatedTask):
+            self._tasks.pop(task.number, None)
         if task.done():
             return
-        self._close_coroutine(task)
+        self._close_coroutine(actor, task)
         # A task refuses to be given a result; the future it is does not.
         asyncio.Future.set_exception(task, error)
         task._log_traceback = False  # noqa: SLF001 - nobody has to look at it
 
-    def _close_coroutine(self, task: SimulatedTask[Any]) -> None:
+    def _close_coroutine(self, actor: Actor, task: asyncio.Task[Any]) -> None:
         coroutine = task.get_coro()
         for _ in range(ENDS_RESISTED_MAX):
             try:
                 if coroutine is not None:
-                    coroutine.close()
+                    actor.enter(coroutine.close)
                 return
             except Exception as complaint:  # noqa: BLE001 - the dead cannot fail a run
                 # Clean-up that awaits (a task group's) is interrupted there and closed again.
                 self._complain(f"{task.get_name()} resisted its end: {complaint!r}")
 
     def raise_unretrieved(self) -> None:
-        """Raise the first error of a task that nobody looked at."""
+        """Raise the first error of a task that nobody looked at.
+
+        The dead need not look at anything, and whoever was stopped, or is told only at this very
+        instant, has not had the time.
+        """
+        now, later = self.agenda.now, []
         failed, self._failed = self._failed, []
-        for task in failed:
-            if task._log_traceback:  # noqa: SLF001 - how asyncio itself remembers
-                error = task.exception()
-                raise UnretrievedError(f"task {task.get_name()!r} failed: {error!r}") from error
+        for failure in failed:
+            when, actor, task = failure
+            if not actor.alive or not task._log_traceback:  # noqa: SLF001 - asyncio's own memory
+                continue
+            if when >= now or actor.paused or actor.paused_until >= now:
+                later.append(failure)
+                continue
+            error = task.exception()
+            raise UnretrievedError(f"task {task.get_name()!r} failed: {error!r}") from error
+        self._failed = later
 
     def pending(self) -> list[str]:
         """Names of the tasks that have not ended."""
         return [f"{actor.name}: {task.get_name()}" for actor, task in self._tasks.values()]
 
     def _task_ended(self, task: asyncio.Task[Any]) -> None:
-        if isinstance(task, SimulatedTask):
-            self._tasks.pop(task.number, None)
-            if task.cancelled() or not task._log_traceback:  # noqa: SLF001 - as above
-                return
-            self._failed.append(task)
-            error = task._exception  # noqa: SLF001 - `exception()` would count as looking at it
-            if isinstance(error, AssertionError):
-                raise error
+        if not isinstance(task, SimulatedTask):
+            return
+        known = self._tasks.pop(task.number, None)
+        if known is None or task.cancelled() or not task._log_traceback:  # noqa: SLF001 - as above
+            return
+        self._failed.append((self.agenda.now, known[0], task))
+        error = task._exception  # noqa: SLF001 - `exception()` would count as looking at it
+        if isinstance(error, AssertionError):
+            raise error
 
     # Errors.
 
@@ -335,8 +344,8 @@ class SimulatedLoop(RealWorldRefused):
     def _check_may_run(self) -> None:
         if self._closed:
             raise RuntimeError("the world was closed: make another")
-        if self._running:
-            raise RuntimeError("the world is running already")
+        if events._get_running_loop() is not None:  # noqa: SLF001 - as above
+            raise RuntimeError("a world cannot run while an event loop is running in this thread")
 
     def _stop(self, _main: object) -> None:
         raise _Ended

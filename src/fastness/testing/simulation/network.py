@@ -22,8 +22,8 @@ from heapq import heappush
 from random import Random
 from typing import TYPE_CHECKING, Final
 
-from fastness.testing.simulation.damage import damaged
 from fastness.testing.simulation.events import NANOSECONDS_PER_MILLISECOND, Actor
+from fastness.testing.simulation.frames import damaged, described
 from fastness.testing.simulation.trace import Trace
 
 if TYPE_CHECKING:
@@ -156,8 +156,6 @@ class Network:
         self.trace = trace
         self.counts = counts
         """How often each thing went wrong."""
-        self.describe_frame: Callable[[bytes], str] = repr
-        """How a frame appears in the lines of a trace."""
         self._kinds = [_draw_delays(random) for _ in range(LINK_KINDS)]
         self._processes: dict[str, SimulatedProcess] = {}
         self._links: dict[tuple[str, str], list[Link]] = {}
@@ -330,9 +328,7 @@ class Network:
     def describe(self, link: FrameLink, frame: bytes) -> None:
         """A line for a frame that was sent."""
         target = link.target.name
-        self.trace.line(
-            link.source.now, link.address, lambda: f"-> {target}  {self.describe_frame(frame)}"
-        )
+        self.trace.line(link.source.now, link.address, lambda: f"-> {target}  {described(frame)}")
 
 
 class Cut:

@@ -113,7 +113,7 @@ class SimulatedProcess(Actor):
             coroutine, name=f"{self.address} {name}", context=self.context.copy()
         )
         if not self.alive:
-            self._loop.abandon(task, self._crash_error())
+            self._loop.abandon(self, task, self._crash_error())
         return task
 
     def note(self, event: str) -> None:

@@ -15,6 +15,7 @@ a fault of one kind does not change what another draws.
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Callable, Coroutine
 from random import Random
@@ -105,6 +106,12 @@ class World:
     ) -> None:
         """Have something happen after so much virtual time, whatever becomes of any process."""
         self.agenda.root.after(int(milliseconds * NANOSECONDS_PER_MILLISECOND), callback, *args)
+
+    async def sleep(self, milliseconds: float) -> None:
+        """Let so much virtual time pass."""
+        passed = self.loop.create_future()
+        self.call_later(milliseconds, _wake, passed)
+        await passed
 
     # Processes.
 
@@ -218,3 +225,8 @@ class World:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def _wake(passed: asyncio.Future[None]) -> None:
+    if not passed.done():
+        passed.set_result(None)
