@@ -161,6 +161,8 @@ class Attempt:
         self.read_timestamp = read_timestamp
         self.commit_timestamp = commit_timestamp
         self.identity = identity
+        if outcome is Outcome.OK and self.writes:
+            self._ledger.committed += 1
 
     def resolve(self, commit_timestamp: int | None) -> None:
         """What became of an unknown outcome: committed then, or (`None`) never."""
@@ -177,6 +179,8 @@ class Ledger:
     def __init__(self, *, clock: Callable[[], int] | None = None) -> None:
         self.now: Callable[[], int] = clock if clock is not None else itertools.count(1).__next__
         self.attempts: list[Attempt] = []
+        self.committed = 0
+        """How many were acknowledged that wrote."""
 
     def __iter__(self) -> Iterator[Attempt]:
         return iter(self.attempts)

@@ -250,10 +250,14 @@ class RecordedDatabase:
 
 
 def _end(attempt: Attempt, transaction: Any, outcome: Outcome, *, past: int | None = None) -> None:  # noqa: ANN401 - of any engine
-    """Record how an attempt ended, with what its transaction knows."""
+    """Record how an attempt ended, with what its transaction knows.
+
+    In a cluster a transaction may end without a snapshot: its `read_timestamp` is a bound then.
+    """
+    has_snapshot = past is not None or getattr(transaction, "has_snapshot", True)
     attempt.end(
         outcome,
-        read_timestamp=past or transaction.read_timestamp or 0,
+        read_timestamp=past or (transaction.read_timestamp if has_snapshot else 0),
         commit_timestamp=(transaction.commit_timestamp or 0) if outcome is Outcome.OK else 0,
         identity=transaction.id if outcome is Outcome.UNKNOWN and attempt.writes else b"",
     )

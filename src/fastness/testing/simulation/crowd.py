@@ -1,0 +1,90 @@
+"""The clients of a simulated cluster: processes with tasks that act out the workloads.
+
+Each client process has one `ClusterClient`, with a near cache or without. It may crash and be
+started again like any other; what its tasks were doing stays unknown until somebody asks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Callable, Sequence
+from random import Random
+
+from fastness.client.cluster import ClusterClient
+from fastness.errors import FastnessError, UsageError
+from fastness.testing.ledger import Ledger
+from fastness.testing.recording import RecordedDatabase
+from fastness.testing.simulation.processes import SimulatedProcess
+from fastness.testing.simulation.scenario import Scenario
+from fastness.testing.simulation.workloads import SimulatedWorkload
+from fastness.testing.simulation.world import World
+
+
+class Crowd:
+    """All client processes of a run."""
+
+    def __init__(
+        self,
+        world: World,
+        scenario: Scenario,
+        workloads: Sequence[SimulatedWorkload],
+        ledger: Ledger,
+        nodes: Callable[[], list[str]],
+    ) -> None:
+        self.world = world
+        self.scenario = scenario
+        self.workloads = workloads
+        self.ledger = ledger
+        self.nodes = nodes
+        self.clients: list[ClusterClient] = []
+        """Every one that ever ran."""
+        self.acting = 0
+        """Tasks that have not ended, of processes that live."""
+        self.stopping = False
+        self._numbers = itertools.count(1)
+
+    def begin(self) -> None:
+        """Start every client process."""
+        for number in range(self.scenario.clients):
+            name = f"client-{number + 1}"
+            caching = self.world.stream(f"caching {name}").random() < 0.6
+            self.world.start(name, lambda process, caching=caching: self._start(process, caching))
+
+    def _start(self, process: SimulatedProcess, caching: bool) -> None:
+        client = ClusterClient(process, self.nodes(), self.scenario.limits, cache=caching)
+        self.clients.append(client)
+        tasks = 0 if self.stopping else self.scenario.tasks
+        running = [tasks]
+        self.acting += tasks
+
+        def ended() -> None:
+            running[0] -= 1
+            self.acting -= 1
+
+        def crashed() -> None:
+            self.acting -= running[0]
+
+        process.on_crash(crashed)
+        for number in range(tasks):
+            random = Random(f"{self.scenario.seed}/act/{process.address}/{number}")
+            database = RecordedDatabase(client, self.ledger, next(self._numbers))
+            process.spawn(self._act(database, random, ended), name=f"clients {number}")
+
+    async def _act(
+        self, database: RecordedDatabase, random: Random, ended: Callable[[], None]
+    ) -> None:
+        """One thing after another, in bursts and at leisure, until told to stop."""
+        pace_s = self.scenario.pace_ms / 1_000
+        workload = random.choice(self.workloads)
+        while not self.stopping:
+            if random.random() < 0.5:
+                workload = random.choice(self.workloads)
+            await asyncio.sleep(random.expovariate(1.0) * pace_s * random.choice((0.1, 0.5, 2.4)))
+            try:
+                await workload.act(database, random)
+            except UsageError:
+                raise
+            except FastnessError:
+                continue
+        ended()

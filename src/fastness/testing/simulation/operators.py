@@ -1,0 +1,109 @@
+"""The operator of a simulated cluster: splits, merges, moves and drains at random, without mercy.
+
+What is asked may be refused, overtaken or lost; the operator looks at the map and asks for
+something else. A node that was drained is restarted, as in a rolling upgrade.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable
+from random import Random
+
+from fastness.client.cluster import ClusterClient
+from fastness.errors import FastnessError
+from fastness.placement.descriptors import Descriptor
+from fastness.testing.simulation.world import World
+from fastness.wire.messages import Body, Drain, MergeRange, SplitRange, TransferLease
+
+RANGES_MAX = 24
+"""Beyond so many ranges nothing is split any more."""
+
+
+class Operator:
+    """Asks for changes of the cluster through a client's map and calls."""
+
+    def __init__(
+        self,
+        world: World,
+        client: ClusterClient,
+        nodes: Callable[[], list[str]],
+        some_key: Callable[[Random], bytes | None],
+    ) -> None:
+        """`nodes` tells addresses that live, `some_key` a key that somebody uses."""
+        self.world = world
+        self.client = client
+        self.nodes = nodes
+        self.some_key = some_key
+        self.random = world.stream("operator")
+        self.asked: Counter[str] = Counter()
+        self.stopping = False
+        self.rest_ms = 10.0 ** self.random.uniform(1.5, 3.0)
+        """Between two changes, on average."""
+
+    async def work(self) -> None:
+        """One change after another, until told to stop."""
+        random = self.random
+        changes = (self._split, self._split, self._merge, self._transfer, self._transfer)
+        while not self.stopping:
+            await asyncio.sleep(random.expovariate(1.0) * self.rest_ms / 1_000)
+            try:
+                await self.client.core.routes.refreshed()
+                if random.random() < 0.06:
+                    await self._drain()
+                else:
+                    await random.choice(changes)()
+            except FastnessError:
+                continue
+
+    def _ranges(self) -> list[Descriptor]:
+        return [one for one in self.client.core.routes.map if one.holder]
+
+    async def _ask(self, what: str, to: str, body: Body) -> None:
+        self.asked[what] += 1
+        await self.client.core.calls.ask(to, body)
+
+    async def _split(self) -> None:
+        key = self.some_key(self.random)
+        ranges = self._ranges()
+        if key is None or len(ranges) >= RANGES_MAX:
+            return
+        for one in ranges:
+            if one.begin < key < one.end:
+                await self._ask("split", one.holder, SplitRange(one.range_id, one.generation, key))
+
+    async def _merge(self) -> None:
+        """Merge two neighbours of one store, brought together first if need be."""
+        ranges = sorted(self._ranges(), key=lambda one: one.begin)
+        pairs = [
+            (left, right)
+            for left, right in zip(ranges, ranges[1:], strict=False)
+            if left.end == right.begin and left.store == right.store
+        ]
+        if not pairs:
+            return
+        left, right = self.random.choice(pairs)
+        if left.holder != right.holder:
+            move = TransferLease(right.range_id, right.generation, left.holder)
+            await self._ask("transfer", right.holder, move)
+            await asyncio.sleep(0.05)
+        merge = MergeRange(left.range_id, left.generation)
+        await self._ask("merge", left.holder, merge)
+
+    async def _transfer(self) -> None:
+        ranges = self._ranges()
+        if ranges:
+            one, to = self.random.choice(ranges), self.random.choice(self.nodes())
+            body = TransferLease(one.range_id, one.generation, to)
+            await self._ask("transfer", one.holder, body)
+
+    async def _drain(self) -> None:
+        """Drain a node, and restart it whether or not it has finished."""
+        address = self.random.choice(self.nodes())
+        await self._ask("drain", address, Drain())
+        await asyncio.sleep(self.random.uniform(0.0, 0.5))
+        for process in self.world.running():
+            if process.address == address:
+                self.asked["restart"] += 1
+                self.world.call_later(0.0, self.world.restart, process.name)
