@@ -40,7 +40,9 @@ STORE = "store-a"
 class Asker:
     """A client made of nothing but frames: asks anything of anybody, and routes by the map."""
 
-    def __init__(self, process: SimulatedProcess, nodes: Callable[[], list[Address]]) -> None:
+    def __init__(self, world: World, name: str, nodes: Callable[[], list[Address]]) -> None:
+        process = world.process(name)
+        self.world = world
         self.process = process
         self.issued: Timestamp = 0
         self.notices: list[Body] = []
@@ -168,7 +170,7 @@ class Cluster:
         self.stores = stores
         self._splits = splits
         self.names = [f"node-{number}" for number in range(nodes)]
-        self.client = Asker(world.process("client"), self.addresses)
+        self.client = Asker(world, "client", self.addresses)
 
     def addresses(self) -> list[Address]:
         """Those of the nodes that run."""

@@ -243,7 +243,7 @@ def test_shapes_change_under_load(seed: int) -> None:
         random = world.stream("shapes")
 
         async def reshape() -> None:
-            client = Asker(world.process("operator-2"), cluster.addresses)
+            client = Asker(world, "operator-2", cluster.addresses)
             for _ in range(25):
                 await client.pause(random.uniform(10, 400))
                 places = (await client.map()).descriptors

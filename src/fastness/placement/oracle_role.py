@@ -91,12 +91,12 @@ class OracleRole:
     def ceiling_wanted(self) -> Timestamp:
         """The ceiling to make durable now, before it is in the way; 0 while it is high enough."""
         oracle = self._oracle
-        wanted = oracle.ceiling_wanted(self._queued + 1)
+        count, now = self._queued + 1, oracle.now()
+        wanted = max(oracle.ceiling_wanted(count), now + count)
         if wanted <= oracle.ceiling:
             return 0
         # Raised when less than half is left of what raising it would give: rarely, both when
         # the clock leads and when timestamps run ahead of the clock, with little room each.
-        now = oracle.now()
         scarce = 2 * (oracle.ceiling - now) < wanted - now
         return wanted if self._queue or scarce else 0
 
