@@ -19,6 +19,7 @@ STATES_MIN = {
     "leases": 50_000,
     "oracle": 300,
     "near_cache": 50_000,
+    "cached_transactions": 30_000,
 }
 """A model that visits fewer states than this has lost actors it once had."""
 RULES = [(name, rule) for name, model in MODELS.items() for rule in model.rules]
