@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import insort_right
 from dataclasses import dataclass, field
 
 from fastness.encoding.intervals import KeyInterval
@@ -19,7 +20,7 @@ class ModelCommit:
 
 @dataclass
 class VersionModel:
-    """Every commit ever made, oldest first."""
+    """Every commit ever made, by timestamp."""
 
     commits: list[ModelCommit] = field(default_factory=list)
 
@@ -41,7 +42,7 @@ class VersionModel:
         return found[:limit]
 
     def apply(self, commit: CommittedWrites) -> None:
-        """Add a commit; only keys that change are part of it."""
+        """Add a commit, perhaps below others; only keys that change are part of it."""
         at = commit.timestamp
         cells: dict[bytes, bytes | None] = {}
         for interval in commit.erased:
@@ -61,7 +62,7 @@ class VersionModel:
             for key, cell in cells.items()
             if cell is not None or self.get(key, at) is not None
         }
-        self.commits.append(ModelCommit(at, effective))
+        insort_right(self.commits, ModelCommit(at, effective), key=lambda made: made.timestamp)
 
     def changes(self, after: int, up_to: int) -> list[tuple[int, list[tuple[bytes, bytes | None]]]]:
         """The commits in an interval of timestamps that changed something."""

@@ -256,9 +256,13 @@ class RowStore(ABC):
         self._applied = max(self._applied, applied)
 
     def _walk_again(self, batch: Batch) -> None:
-        """Have pruning come by again where a batch left it something behind its place."""
+        """Have pruning come by again where a batch left it something behind its place.
+
+        What a merge leaves there needs nothing here: pruning begins again when its interval grows.
+        """
         place = self._places.get(batch.range_id)
-        if place is not None and (batch.absorbs or _reaches_below(batch, place)):
+        rows = (log_row(commit.timestamp, batch.range_id) for commit in batch.resolved)
+        if place is not None and any(row <= place.row for row in rows):
             del self._places[batch.range_id]
         for range_id, _epoch in batch.absorbs:
             self._places.pop(range_id, None)
@@ -401,12 +405,6 @@ class RowStore(ABC):
 def _is_late(batch: Batch, before: RangeRow) -> bool:
     """Whether a batch's commits lie below a resolved transaction; `before` is its range's row."""
     return bool(batch.commits) and batch.commits[0].timestamp <= before.applied
-
-
-def _reaches_below(batch: Batch, place: PrunePlace) -> bool:
-    """Whether a batch resolves a transaction at or below where pruning has come."""
-    rows = (log_row(commit.timestamp, batch.range_id) for commit in batch.resolved)
-    return any(row <= place.row for row in rows)
 
 
 def _again(refusal: FastnessError) -> FastnessError:
