@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+import traceback
 from collections.abc import Callable, Coroutine
 from dataclasses import asdict
 from random import Random
@@ -24,7 +25,7 @@ from fastness.errors import FastnessError, MaybeCommitted
 from fastness.invariants import InvariantViolation
 from fastness.node import Counts, Node, bootstrap
 from fastness.testing.history import Outcome
-from fastness.testing.ledger import Attempt, Ledger, Set
+from fastness.testing.ledger import Ledger, Set
 from fastness.testing.recording import RecordedDatabase, RecordedTransaction
 from fastness.testing.simulation.crowd import Crowd
 from fastness.testing.simulation.operators import Operator
@@ -144,7 +145,8 @@ class SimulatedCluster:
     def _start_operator(self, client: ClusterClient) -> None:
         process = self.world.process("operator")
         self.operator = Operator(self.world, client, self.addresses, self._some_key)
-        process.spawn(self.operator.work(), name="work")
+        # It ends once told to stop, or with the process.
+        _task = process.spawn(self.operator.work(), name="work")
 
     def _some_key(self, random: Random) -> bytes | None:
         """A key that was written lately, or one between all of them."""
@@ -162,8 +164,7 @@ class SimulatedCluster:
         """Let faults strike for their time, and clients act until enough was committed."""
         world, scenario = self.world, self.scenario
         end_ms = world.now_ms + scenario.faults_ms
-        while world.now_ms < end_ms:
-            await asyncio.sleep(STEP_S)
+        await asyncio.sleep(scenario.faults_ms / 1_000)
         early = self._commits()
         self.swarm.quiet()
         while self._commits() < scenario.commits:
@@ -192,11 +193,16 @@ class SimulatedCluster:
             await self._within(what, QUIET_MS_MAX, self._again(workload.conclude, database))
 
     async def _clients_ended(self) -> None:
-        while self.crowd.acting:
-            await asyncio.sleep(STEP_S)
+        await self._until(lambda: not self.crowd.acting)
 
     async def _all_decided(self) -> None:
-        while self.undecided():
+        await self._until(lambda: not self.undecided())
+
+    async def _until(self, holds: Callable[[], bool]) -> None:
+        """Look now and then, from outside: nothing of the cluster would tell by itself."""
+        waited = 0.0
+        while not holds():
+            waited += STEP_S
             await asyncio.sleep(STEP_S)
 
     def undecided(self) -> dict[str, int]:
@@ -319,21 +325,11 @@ def _story(error: BaseException) -> str:
     lines = []
     cause: BaseException | None = error
     while cause is not None:
-        place = cause.__traceback__
-        while place is not None and place.tb_next is not None:
-            place = place.tb_next
-        where = (
-            ""
-            if place is None
-            else (
-                f" ({place.tb_frame.f_code.co_filename.rpartition('fastness/')[2]}:{place.tb_lineno})"
-            )
-        )
+        calls = traceback.extract_tb(cause.__traceback__)
+        where = ""
+        if calls:
+            file = calls[-1].filename.rpartition("fastness/")[2]
+            where = f" ({file}:{calls[-1].lineno})"
         lines.append(f"{type(cause).__name__}: {cause}{where}")
         cause = cause.__cause__
     return "\n  caused by ".join(lines)
-
-
-def unknown_attempts(ledger: Ledger) -> list[Attempt]:
-    """Attempts whose outcome nobody could tell."""
-    return ledger.unresolved()

@@ -12,7 +12,8 @@ from collections.abc import Callable, Sequence
 from random import Random
 
 from fastness.client.cluster import ClusterClient
-from fastness.errors import FastnessError, UsageError
+from fastness.errors import FastnessError, ProtocolMismatch, UsageError
+from fastness.invariants import InvariantViolation
 from fastness.testing.ledger import Ledger
 from fastness.testing.recording import RecordedDatabase
 from fastness.testing.simulation.processes import SimulatedProcess
@@ -47,11 +48,10 @@ class Crowd:
     def begin(self) -> None:
         """Start every client process."""
         for number in range(self.scenario.clients):
-            name = f"client-{number + 1}"
-            caching = self.world.stream(f"caching {name}").random() < 0.6
-            self.world.start(name, lambda process, caching=caching: self._start(process, caching))
+            self.world.start(f"client-{number + 1}", self._start)
 
-    def _start(self, process: SimulatedProcess, caching: bool) -> None:
+    def _start(self, process: SimulatedProcess) -> None:
+        caching = self.world.stream(f"caching {process.name}").random() < 0.6
         client = ClusterClient(process, self.nodes(), self.scenario.limits, cache=caching)
         self.clients.append(client)
         tasks = 0 if self.stopping else self.scenario.tasks
@@ -69,7 +69,8 @@ class Crowd:
         for number in range(tasks):
             random = Random(f"{self.scenario.seed}/act/{process.address}/{number}")
             database = RecordedDatabase(client, self.ledger, next(self._numbers))
-            process.spawn(self._act(database, random, ended), name=f"clients {number}")
+            # It ends with the process, or by itself once told to stop.
+            _task = process.spawn(self._act(database, random, ended), name=f"acts {number}")
 
     async def _act(
         self, database: RecordedDatabase, random: Random, ended: Callable[[], None]
@@ -83,8 +84,11 @@ class Crowd:
             await asyncio.sleep(random.expovariate(1.0) * pace_s * random.choice((0.1, 0.5, 2.4)))
             try:
                 await workload.act(database, random)
-            except UsageError:
-                raise
+            except ProtocolMismatch:
+                # A frame was damaged just there, and honestly refused.
+                continue
+            except UsageError as error:
+                raise InvariantViolation(f"{workload.kind} met an error of usage") from error
             except FastnessError:
                 continue
         ended()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable
+from itertools import pairwise
 from random import Random
 
 from fastness.client.cluster import ClusterClient
@@ -78,7 +79,7 @@ class Operator:
         ranges = sorted(self._ranges(), key=lambda one: one.begin)
         pairs = [
             (left, right)
-            for left, right in zip(ranges, ranges[1:], strict=False)
+            for left, right in pairwise(ranges)
             if left.end == right.begin and left.store == right.store
         ]
         if not pairs:

@@ -76,17 +76,23 @@ class RunReport:
         return document
 
     def __str__(self) -> str:
+        committed = (
+            f"{self.commits} ({self.across_ranges} across ranges, {self.late_commits} after the "
+            f"faults), {self.reads} read only, {self.aborts} aborted, {self.unknown} unknown to "
+            "their clients"
+        )
+        happened = (
+            f"{self.crashes} crashes, {self.partitions} partitions, {self.failovers} failovers, "
+            f"{self.splits} splits, {self.merges} merges, {self.transfers} transfers, "
+            f"{self.cache_hits} cache hits"
+        )
+        seconds = f"{self.virtual_ms / 1_000:.1f} virtual, {self.cpu_seconds:.2f} of the processor"
         lines = [
             f"seed {self.seed}: {'nothing found' if self.ok else 'FAILED'}",
             f"  played     {self.plan}",
-            f"  committed  {self.commits} ({self.across_ranges} across ranges, "
-            f"{self.late_commits} after the faults), {self.reads} read only, "
-            f"{self.aborts} aborted, {self.unknown} unknown to their clients",
-            f"  happened   {self.crashes} crashes, {self.partitions} partitions, "
-            f"{self.failovers} failovers, {self.splits} splits, {self.merges} merges, "
-            f"{self.transfers} transfers, {self.cache_hits} cache hits",
-            f"  took       {self.virtual_ms / 1_000:.1f} virtual seconds, "
-            f"{self.cpu_seconds:.2f} of the processor",
+            f"  committed  {committed}",
+            f"  happened   {happened}",
+            f"  seconds    {seconds}",
             f"  digest     {self.digest}",
         ]
         for one in self.findings[:ANOMALIES_SHOWN]:
