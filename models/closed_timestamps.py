@@ -20,7 +20,7 @@ What is promised:
 * no commit appears at or below what a feed or a copy has been given as complete;
 * who has read all that is closed is not told that what follows was pruned.
 
-Bounds: one batch, one transaction, timestamps up to 4, one new holder, one split and one merge.
+Bounds: one batch, one transaction, timestamps up to 3, one new holder, one split and one merge.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Rule(Enum):
     PRUNED_BELOW_CLOSED = "the horizon rises to what was applied, past closed"
 
 
-ISSUED_LATEST = 4
+ISSUED_LATEST = 3
 """No later timestamp than this is drawn."""
 
 
@@ -255,8 +255,8 @@ def _changes(world: World, without: Rule | None) -> Steps[World]:
             "the ranges merge",
             world._replace(
                 layout=Layout.MERGED,
-                p=world.p._replace(known=known, closed=closed),
-                q=world.q._replace(known=known, closed=closed),
+                p=_closed(world.p._replace(known=known), closed),
+                q=_closed(world.q._replace(known=known), closed),
             ),
         )
 
@@ -267,9 +267,9 @@ def _taken_over(world: World, without: Rule | None) -> World:
     if batch.stage in {Stage.REQUESTED, Stage.DRAWN, Stage.BROUGHT}:
         batch = Write(Stage.LOST)
     stored = [one.at for one in (batch, intent) if one.stage is Stage.APPLIED]
-    if without is Rule.FLOORS_ARE_STORED and intent.stage in {Stage.REQUESTED, Stage.DRAWN}:
-        intent = intent._replace(floor=ISSUED_LATEST)
     known = max([0, *stored])
+    if without is Rule.FLOORS_ARE_STORED and intent.stage in {Stage.REQUESTED, Stage.DRAWN}:
+        intent = intent._replace(floor=known)
     return world._replace(
         taken_over=True,
         batch=batch,
