@@ -233,7 +233,7 @@ def test_nothing_left_to_run_is_a_deadlock(world: World) -> None:
     async def main() -> None:
         await asyncio.Event().wait()
 
-    with pytest.raises(Deadlock, match="main"):
+    with pytest.raises(Deadlock, match="these tasks wait: world: main"):
         world.run(main())
 
 

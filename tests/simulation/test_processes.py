@@ -357,6 +357,32 @@ def test_a_task_that_dies_in_its_own_step_ends(world: World) -> None:
     assert story == ["to the end of the step"]
 
 
+def test_a_pause_in_a_step_is_not_cut_short(world: World) -> None:
+    """The process has seen its end on the clock: resuming it earlier would set the clock back."""
+    readings: list[int] = []
+
+    async def main() -> None:
+        process = world.process("one")
+
+        def look() -> None:
+            readings.append(process.clock.boot_ns())
+            process.call_later(1, look)
+
+        process.strike_after(1, lambda: process.stall(1_000))
+        process.call_later(1, look)
+        await world.sleep(10)
+        process.resume()
+        process.pause()
+        process.resume()
+        await world.sleep(900)
+        assert len(readings) == 1
+        await world.sleep(900)
+
+    world.run(main())
+    assert len(readings) > 700
+    assert readings == sorted(readings)
+
+
 def test_a_strike_waits_while_its_process_is_stopped(world: World) -> None:
     """A strike comes due in the process's own steps, and can be called off."""
     struck: list[float] = []

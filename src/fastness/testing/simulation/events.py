@@ -168,8 +168,15 @@ class Actor:
             self.agenda.at(until, self.agenda.root, self._end_of_pause)
 
     def resume(self) -> None:
-        """Go on: what came meanwhile happens now, in order."""
+        """Go on: what came meanwhile happens now, in order.
+
+        A pause in the middle of a step cannot be cut short: its end was seen on the clock.
+        """
         if not self.paused:
+            return
+        if self.busy_until > self.agenda.now:
+            self.paused_until = self.busy_until
+            self.agenda.at(self.busy_until, self.agenda.root, self._end_of_pause)
             return
         self.paused = False
         self.paused_until = self.agenda.now
@@ -179,8 +186,10 @@ class Actor:
 
     def stall(self, milliseconds: float) -> None:
         """Stop in the middle of what it is doing: the effects of the rest come afterwards."""
-        self.pause(milliseconds)
-        self.busy_until = max(self.busy_until, self.paused_until)
+        if self.alive:
+            until = self.agenda.now + int(milliseconds * NANOSECONDS_PER_MILLISECOND)
+            self.busy_until = max(self.busy_until, until)
+            self.pause(milliseconds)
 
     def end(self) -> None:
         """Die: nothing ever happens to it again."""

@@ -27,7 +27,7 @@ from fastness.testing.simulation.events import (
     Agenda,
     ScheduledCall,
 )
-from fastness.testing.simulation.failures import UnretrievedError
+from fastness.testing.simulation.failures import Deadlock, UnretrievedError
 from fastness.testing.simulation.refusals import RealWorldRefused, refuse
 
 T = TypeVar("T")
@@ -36,6 +36,7 @@ ExceptionHandler = Callable[[asyncio.AbstractEventLoop, dict[str, Any]], object]
 
 COMPLAINTS_MAX: Final = 100
 ENDS_RESISTED_MAX: Final = 10
+NAMES_SHOWN: Final = 10
 
 
 class SimulatedFuture(asyncio.Future[T]):
@@ -118,6 +119,9 @@ class SimulatedLoop(RealWorldRefused):
             self.agenda.drive()
         except _Ended:
             pass
+        except Deadlock as deadlock:
+            waiting = ", ".join(self.pending()[:NAMES_SHOWN])
+            raise Deadlock(f"{deadlock}; these tasks wait: {waiting}") from None
         finally:
             main.remove_done_callback(self._stop)
             self.agenda.actor = self.agenda.root

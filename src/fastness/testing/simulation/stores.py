@@ -103,7 +103,8 @@ class SimulatedStore(Actor):
         old.lose_power()
         self.home = old.copy(kept)
         self._network.counts["store failover"] += 1
-        self._network.counts["undurable batch lost"] += undurable - kept
+        if kept < undurable:
+            self._network.counts["undurable batch lost"] += undurable - kept
         self.agenda.trace.note(
             self.agenda.now, self.name, f"failed over, {undurable - kept} of {undurable} lost"
         )
