@@ -55,8 +55,7 @@ class Calls:
 
     def call(self, to: Address, body: Body, done: Callable[[Reply], None]) -> int:
         """Send a call; `done` gets the answer or `None`, once. Answers its number."""
-        if self.is_closed:
-            raise DatabaseClosed("the client was closed, or inherited through a fork")
+        self.require_open()
         if len(self._open) >= self._limit:
             raise Overloaded(
                 f"{self._limit} calls are unanswered (calls_in_flight): back off, or raise it"
@@ -68,6 +67,11 @@ class Calls:
         if self._timer is None:
             self._timer = process.call_later(self._waits_ns / 1e6, self._expire)
         return number
+
+    def require_open(self) -> None:
+        """Raise `DatabaseClosed` once the client was closed, or in a forked child."""
+        if self.is_closed:
+            raise DatabaseClosed("the client was closed, or inherited through a fork")
 
     def ask(self, to: Address, body: Body) -> asyncio.Future[Reply]:
         """As `call`, with a future; cancelling it gives the answer up."""

@@ -66,9 +66,9 @@ class ClusterClient:
 
         `schema` are the record classes that `async with` registers, as `use` does.
         """
-        self.limits = limits or Limits()
-        self.core = ClusterCore(process, nodes, self.limits)
-        self.schema = Schema(limits=self.limits)
+        limits = limits or Limits()
+        self.core = ClusterCore(process, nodes, limits)
+        self.schema = Schema(limits=limits)
         self._classes: list[type[Record]] = list(schema)
         self._caching = cache
         self.counts = ClusterCounts(
@@ -78,6 +78,11 @@ class ClusterClient:
 
     def __repr__(self) -> str:
         return f"<ClusterClient {self.core.calls.process.address}>"
+
+    @property
+    def limits(self) -> Limits:
+        """The limits this client keeps to."""
+        return self.core.limits
 
     def transaction(
         self,

@@ -19,7 +19,7 @@ from fastness.client.cluster.refusals import error_of
 from fastness.client.cluster.routing import Pace, Routes
 from fastness.client.cluster.timestamps import Timestamps
 from fastness.encoding.timestamps import Timestamp
-from fastness.errors import FastnessError, InvalidOption, MaybeCommitted, Overloaded, RangeMoved
+from fastness.errors import FastnessError, InvalidOption, MaybeCommitted, Overloaded, Unreachable
 from fastness.limits import Limits
 from fastness.ranges.identity import TransactionId, anchor_of, check_id, shown, transaction_id
 from fastness.ranges.requests import Content, Decide, Decision, Prepared
@@ -104,6 +104,7 @@ class Commits:
     ) -> tuple[TransactionId, asyncio.Future[Ended]]:
         """Send a commit; its id, and what it comes to."""
         calls = self._calls
+        calls.require_open()
         if len(self._running) >= self._limits.calls_in_flight:
             raise Overloaded(
                 f"{len(self._running)} commits are under way (calls_in_flight): back off"
@@ -163,10 +164,11 @@ class Commits:
     def _send(self, running: _Running, send: Send) -> None:
         try:
             self._calls.call(send.to, send.body, partial(self._answered, running, send.number))
-        except FastnessError:
-            # It never left: as if nobody had answered.
+        except FastnessError as error:
+            # It never left: as if nobody had been there to take it.
+            refusal = Refusal(Unreachable.code, str(error))
             self._calls.process.call_later(
-                self._limits.reroute_ms, self._answered, running, send.number, None
+                self._limits.reroute_ms, self._answered, running, send.number, refusal
             )
 
     def _answered(self, running: _Running, number: int, reply: Reply) -> None:
@@ -263,7 +265,7 @@ class Commits:
                     error = error_of(reply)
                     if isinstance(error, MaybeCommitted):
                         break
-                    if not error.retryable and not isinstance(error, RangeMoved):
+                    if not error.retryable:
                         raise error
             await self._routes.refreshed()
             await paused(self._calls, pace.pause_ms())

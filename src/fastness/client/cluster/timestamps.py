@@ -51,6 +51,7 @@ class Timestamps:
         return self._wait(self._commits)
 
     def _wait(self, queue: list[Waiter]) -> Waiter:
+        self._calls.require_open()
         if len(queue) >= self._limits.calls_in_flight:
             raise Overloaded(
                 f"{len(queue)} transactions wait for a timestamp (calls_in_flight): back off"
