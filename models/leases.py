@@ -44,6 +44,7 @@ class Rule(Enum):
     SUCCESSOR_WAITS = "a successor that finds the key gone commits at once"
     WAIT_FROM_TAKING = "the wait is counted from before the range's key was changed"
     RELEASE_AFTER_LAST_READ = "a release is recorded while reads still go on"
+    RELEASE_AFTER_WAIT = "a successor that still waits may release, and whoever follows need not"
     HOLDER_STOPS_EARLY = "the holder leaves no margin for its clock"
     SUCCESSOR_WAITS_LONGER = "the successor leaves no margin for its clock"
     CLOCK_COUNTS_SUSPENSION = "the holder's clock stops while its host is suspended"
@@ -162,6 +163,11 @@ def _succeeds(state: Succession, without: Rule | None) -> Steps[Succession]:
         over = clock >= state.waits_from + LEASE + margin
         if over or state.unheld or without is Rule.SUCCESSOR_WAITS:
             yield "N2 commits, and answers", state._replace(committed=True)
+        elif without is Rule.RELEASE_AFTER_WAIT:
+            yield (
+                "N2 releases; N3 takes the range, commits, and answers",
+                state._replace(committed=True),
+            )
 
 
 def succession_wrong(state: Succession) -> str:
@@ -381,6 +387,7 @@ MODEL = Model(
                 Rule.SUCCESSOR_WAITS,
                 Rule.WAIT_FROM_TAKING,
                 Rule.RELEASE_AFTER_LAST_READ,
+                Rule.RELEASE_AFTER_WAIT,
                 Rule.HOLDER_STOPS_EARLY,
                 Rule.SUCCESSOR_WAITS_LONGER,
                 Rule.CLOCK_COUNTS_SUSPENSION,

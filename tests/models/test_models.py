@@ -21,6 +21,7 @@ STATES_MIN = {
     "near_cache": 50_000,
     "cached_transactions": 30_000,
     "closed_timestamps": 10_000,
+    "splits": 300,
 }
 """A model that visits fewer states than this has lost actors it once had."""
 RULES = [(name, rule) for name, model in MODELS.items() for rule in model.rules]
