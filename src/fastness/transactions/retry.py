@@ -67,7 +67,11 @@ class Retries:
                 f"gave up after {self.attempts} attempts; nothing was committed. The last one "
                 f"ended with: {error}"
             ) from error
-        if (self.attempts == 1 or self.wants_turn) and not isinstance(error, Overloaded):
+        # Whoever gave way to an elder meets it again at once; other winners are durable by now.
+        crowded = isinstance(error, Overloaded) or (
+            isinstance(error, Conflict) and error.winner == 0
+        )
+        if (self.attempts == 1 or self.wants_turn) and not crowded:
             return 0.0
         ceiling_ms = min(self._limits.backoff_ms, _BASE_MS * 2 ** min(self.attempts, 20))
         left_s = (self._ends_ns - boot_ns) / 1e9

@@ -15,6 +15,7 @@ from fastness.cache import CachedKey, CachedScan, Fill, HeldLease, NearCache
 from fastness.client.cluster.calls import Calls, Reply
 from fastness.client.cluster.reads import Reader, clipped, left_of
 from fastness.client.cluster.routing import Pace, Routes
+from fastness.client.cluster.timestamps import Timestamps
 from fastness.encoding.intervals import KeyInterval
 from fastness.encoding.timestamps import Timestamp
 from fastness.errors import FastnessError
@@ -24,6 +25,7 @@ from fastness.ranges.requests import (
     Grant,
     Invalidate,
     InvalidateAck,
+    Pending,
     Read,
     ReadAnswer,
     RenewCache,
@@ -57,8 +59,16 @@ class Asked(NamedTuple):
 class CachedReads:
     """Reads through the near cache of one client."""
 
-    def __init__(self, calls: Calls, routes: Routes, reader: Reader, limits: Limits) -> None:
+    def __init__(
+        self,
+        calls: Calls,
+        routes: Routes,
+        timestamps: Timestamps,
+        reader: Reader,
+        limits: Limits,
+    ) -> None:
         """Take the notices of `calls` from now on."""
+        self._timestamps = timestamps
         self.near = NearCache(limits)
         self._calls = calls
         self._routes = routes
@@ -114,23 +124,38 @@ class CachedReads:
         """The newest cells of keys, cached as far as their ranges grant it."""
         found: dict[bytes, Latest] = {}
         missing = list(dict.fromkeys(keys))
+        hot: list[bytes] = []
         pace = Pace(self._calls, self._limits)
         while missing:
             groups, missing = self._reader.grouped(missing)
             asked = [self._send(descriptor, group, None) for descriptor, group in groups]
             try:
                 for one in asked:
-                    answer = self._filled(one, await one.reply)
-                    if answer is None:
-                        missing += one.keys
-                    else:
+                    reply = await one.reply
+                    answer = self._filled(one, reply)
+                    if answer is not None:
                         found.update(_latest(one.keys, answer))
+                    elif type(reply) is Pending:
+                        hot += one.keys
+                    else:
+                        missing += one.keys
             finally:
                 for one in asked:
                     self._abandon(one)
             if missing:
                 await self._reader.rest(pace)
+        if hot:
+            found.update(await self._at_own_timestamp(hot))
         return found
+
+    async def _at_own_timestamp(self, keys: list[bytes]) -> dict[bytes, Latest]:
+        """What was being written all the time is read at a timestamp drawn now, and not kept."""
+        at = await self._timestamps.read()
+        cells_at = await self._reader.cells(keys, at)
+        return {
+            key: Latest(cell, at if cell is None else cells.timestamp_of(cell))
+            for key, cell in cells_at.items()
+        }
 
     async def scan(
         self, interval: KeyInterval, limit: int, at: Timestamp, *, reverse: bool
@@ -151,10 +176,7 @@ class CachedReads:
                 rest = beyond(rest, entry, reverse=reverse)
                 continue
             answer = await self._fill(descriptor, scan)
-            if answer is None:
-                await self._reader.rest(pace)
-                continue
-            if answer.grant is None or answer.grant.valid_from > at:
+            if answer is None or answer.grant is None or answer.grant.valid_from > at:
                 piece = KeyInterval(scan.begin, scan.end)
                 found = await self._reader.scan(piece, scan.limit, at, reverse=reverse)
                 answer = ReadAnswer([], found, len(found) < scan.limit, at)
@@ -163,7 +185,7 @@ class CachedReads:
         return items
 
     async def _fill(self, descriptor: Descriptor, scan: Scan) -> ReadAnswer | None:
-        """One latest scan of one range, to be cached; `None`: ask again."""
+        """One latest scan of one range, to be cached; `None`: not answered as that."""
         asked = self._send(descriptor, [], scan)
         try:
             return self._filled(asked, await asked.reply)
@@ -185,6 +207,8 @@ class CachedReads:
             raise
 
     def _filled(self, asked: Asked, reply: Reply) -> ReadAnswer | None:
+        if type(reply) is Pending:
+            return None
         if type(reply) is not ReadAnswer or len(reply.cells) != len(asked.keys):
             self._reader.take(reply)
             return None

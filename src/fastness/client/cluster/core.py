@@ -27,8 +27,8 @@ class ClusterCore:
         self.calls = Calls(process, limits)
         self.routes = Routes(self.calls, nodes, limits)
         self.timestamps = Timestamps(self.calls, self.routes, limits)
-        self.reader = Reader(self.calls, self.routes, limits)
-        self.cached = CachedReads(self.calls, self.routes, self.reader, limits)
+        self.reader = Reader(self.calls, self.routes, self.timestamps, limits)
+        self.cached = CachedReads(self.calls, self.routes, self.timestamps, self.reader, limits)
         self.commits = Commits(self.calls, self.routes, self.timestamps, self.cached, limits)
 
     def read_timestamp(self) -> Timestamp:

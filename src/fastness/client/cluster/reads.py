@@ -13,12 +13,13 @@ from typing import NamedTuple
 from fastness.client.cluster.calls import Calls, Reply
 from fastness.client.cluster.refusals import error_of
 from fastness.client.cluster.routing import Pace, Routes
+from fastness.client.cluster.timestamps import Timestamps
 from fastness.encoding.intervals import KeyInterval, successor
 from fastness.encoding.timestamps import Timestamp
 from fastness.errors import Fenced, InvalidEncoding, RangeMoved, Unreachable
 from fastness.limits import Limits
 from fastness.placement.descriptors import Descriptor
-from fastness.ranges.requests import Read, ReadAnswer, Scan
+from fastness.ranges.requests import Pending, Read, ReadAnswer, Scan
 from fastness.storage.contract import Item
 from fastness.wire.messages import Refusal
 
@@ -36,9 +37,12 @@ class Asked(NamedTuple):
 class Reader:
     """Reads of one client."""
 
-    def __init__(self, calls: Calls, routes: Routes, limits: Limits) -> None:
+    def __init__(
+        self, calls: Calls, routes: Routes, timestamps: Timestamps, limits: Limits
+    ) -> None:
         self._calls = calls
         self._routes = routes
+        self._timestamps = timestamps
         self._limits = limits
 
     async def cell(self, key: bytes, at: Timestamp) -> bytes | None:
@@ -52,7 +56,11 @@ class Reader:
             )
             if type(reply) is ReadAnswer and len(reply.cells) == 1:
                 return reply.cells[0]
-            self.take(reply)
+            if type(reply) is Pending:
+                # It waited once for a hot key: it goes on at a timestamp of its own.
+                at = at or await self._timestamps.read()
+            else:
+                self.take(reply)
         found = await self.cells([key], at)
         return found[key]
 
@@ -69,6 +77,9 @@ class Reader:
                 reply = await future
                 if type(reply) is ReadAnswer and len(reply.cells) == len(group):
                     found.update(zip(group, reply.cells, strict=True))
+                elif type(reply) is Pending:
+                    at = at or await self._timestamps.read()
+                    missing += group
                 else:
                     self.take(reply)
                     missing += group
@@ -143,7 +154,8 @@ class Reader:
         )
         if type(reply) is ReadAnswer and len(reply.cells) == len(keys):
             return reply if scan is None or reply.complete or len(reply.entries) >= limit else None
-        self.take(reply)
+        if type(reply) is not Pending:
+            self.take(reply)
         return None
 
     def take(self, reply: Reply) -> None:
