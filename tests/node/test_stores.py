@@ -1,0 +1,85 @@
+"""Stores that answer late, twice, from before, or not at all: what a node makes of them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from fastness.encoding.timestamps import from_milliseconds
+from fastness.ranges.requests import Read
+from fastness.testing.simulation import Rates, World
+from fastness.testing.simulation.stores import StoreRates
+from tests.node.clusters import LIMITS, STORE, Cluster, refused
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_batches_in_doubt_are_settled(seed: int) -> None:
+    """Answers of the store are lost, batches are refused: each commit happens once."""
+    with World(seed=f"doubt {seed}") as world:
+        cluster = Cluster(world, nodes=1)
+
+        async def scenario() -> None:
+            await cluster.start()
+            client = cluster.client
+            await client.write(b"a", b"0")
+            world.network.set_call_rates(STORE, Rates(drop=0.1, delay=0.1))
+            world.store(STORE).rates = StoreRates(refused=0.1, undurable=0.2)
+            last = 0
+            for number in range(30):
+                last, earlier = await client.write(b"a", b"%d" % number), last
+                assert last > earlier
+                assert await client.read(b"a") == b"%d" % number
+            counts = [node.counts for node in cluster.nodes.values()]
+            assert sum(one.batches_in_doubt for one in counts) > 0
+            assert sum(one.batches_lost for one in counts) > 0
+
+        world.run(scenario())
+
+
+def test_a_demoted_primary_is_not_believed() -> None:
+    """Reads answered from before what was acknowledged are dropped and asked again."""
+    with World(seed=2) as world:
+        cluster = Cluster(world, nodes=1)
+
+        async def scenario() -> None:
+            await cluster.start()
+            client = cluster.client
+            await client.write(b"a", b"1")
+            holder = (await client.holder_of(b"a")).holder
+            world.store(STORE).fail_over(stale_ms=300, stale_for=frozenset({holder}))
+            await client.write(b"a", b"2")
+            assert await client.read(b"a") == b"2"
+            assert cluster.node(holder).counts.stale_reads > 0
+
+        world.run(scenario())
+
+
+def test_old_versions_are_pruned() -> None:
+    """Versions below the retained window go; snapshots below it are refused, others complete."""
+    limits = replace(LIMITS, retention_ms=500, prune_every_ms=200, prune_step_keys=3)
+    with World(seed=3) as world:
+        cluster = Cluster(world, nodes=1, limits=limits)
+
+        async def scenario() -> None:
+            await cluster.start()
+            client = cluster.client
+            first = await client.write(b"a", b"0")
+            for number in range(20):
+                await client.write(b"a", b"%d" % number)
+            (node,) = cluster.nodes.values()
+            rows = world.store(STORE).home.size().history_versions
+            while node.counts.rows_pruned < 15:
+                await client.draw()
+                await client.pause(50)
+            assert world.store(STORE).home.size().history_versions < rows
+            (leaseholder,) = node.leaseholders.values()
+            assert first < leaseholder.prune_horizon
+            assert leaseholder.prune_horizon <= await client.draw() - from_milliseconds(500)
+            assert await client.read(b"a") == b"19"
+            recent = await client.draw() - from_milliseconds(200)
+            assert await client.read(b"a", at=recent) == b"19"
+            old = Read(leaseholder.range_id, 1, [b"a"], at=first)
+            assert refused(await client.ask(node.address, old)) == "snapshot_too_old"
+
+        world.run(scenario())
