@@ -1,9 +1,9 @@
 """Pruning in the background: old versions go, in small steps, below horizons that only rise.
 
 The horizon of a range follows the time of the oracle, not of any clock here: the highest
-timestamp known to be issued, less the retention, and always below the range's closed timestamp,
-so that whoever follows changes is not overtaken. The leaseholder refuses reads below it before
-the store removes anything.
+timestamp known to be issued, less the retention. It stays below the range's closed timestamp,
+so that whoever follows changes is not overtaken, and does not pass the range's last commit. The
+leaseholder refuses reads below it before the store removes anything.
 """
 
 from __future__ import annotations
@@ -36,7 +36,11 @@ class Upkeep:
 
     def _horizon(self, shell: RangeShell) -> Timestamp:
         retained = from_milliseconds(self._site.limits.retention_ms)
-        return min(self._site.post.issued - retained, shell.leaseholder.closed - 1)
+        leaseholder = shell.leaseholder
+        # The latest state is read as of the last commit, however long ago that was. Nothing
+        # ended after it, so a higher horizon would remove no more.
+        applied = leaseholder.range.visible
+        return min(self._site.post.issued - retained, leaseholder.closed - 1, applied)
 
     async def _prune(self, shell: RangeShell) -> None:
         site, limits = self._site, self._site.limits
