@@ -22,6 +22,7 @@ STATES_MIN = {
     "cached_transactions": 30_000,
     "closed_timestamps": 10_000,
     "splits": 300,
+    "versionstamped_keys": 10_000,
 }
 """A model that visits fewer states than this has lost actors it once had."""
 RULES = [(name, rule) for name, model in MODELS.items() for rule in model.rules]
