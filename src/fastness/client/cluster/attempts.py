@@ -12,6 +12,10 @@ from fastness.placement.descriptors import Descriptor
 from fastness.ranges.requests import Content, Interval, Reserve
 from fastness.transactions import TURN_MS, Retries
 from fastness.transactions.content import cut
+from fastness.transactions.retry import TURN_AFTER
+
+TURN_PAUSE_MS_MAX = 32.0
+"""Between two attempts of somebody who has a turn."""
 
 
 class Turn:
@@ -20,7 +24,9 @@ class Turn:
     def __init__(self, core: ClusterCore, priority: Timestamp) -> None:
         self._core = core
         self._priority = priority
-        self._nonce = core.random.getrandbits(63)
+        # Turns and commits of one priority are ordered by this and by the id, which begins with a
+        # 63-bit timestamp: with the top bit set, nobody's own turn stands before its own commit.
+        self._nonce = 1 << 63 | core.random.getrandbits(63)
         self._kept: list[Descriptor] = []
 
     async def take(self, keys: list[bytes], intervals: list[Interval]) -> None:
@@ -84,7 +90,19 @@ class Attempts:
             self._turn = Turn(self._core, tx.priority[0])
             keys, intervals = tx.reads
             await self._turn.take(list(keys), [_pair(one) for one in intervals])
+            return max(pause_ms, self._turn_pause_ms())
         return pause_ms
+
+    def _turn_pause_ms(self) -> float:
+        """None after the first turn was taken, then growing: an elder's turn may stand before it.
+
+        A range that promises cannot let a younger transaction wait as a single commit may, so
+        without pauses those who must wait would only ask again and again.
+        """
+        lost = self._retries.conflicts - TURN_AFTER
+        if lost <= 0:
+            return 0.0
+        return self._core.random.uniform(0, min(TURN_PAUSE_MS_MAX, 2.0**lost))
 
     def end(self) -> None:
         """Give up the turn, if there is one."""
