@@ -7,18 +7,20 @@ LOCK := requirements/dev.lock
 INSTALLED := $(VENV)/.installed
 # The directory tree that `make demo` loads.
 DEMO_PATH ?= /usr
-# Arguments for `make test` (pytest's) and `make bench`.
+# The seeds that `make simulate` runs.
+SEEDS ?= 1-200
+# Arguments for `make test` (pytest's), `make bench` and `make simulate`.
 ARGS ?=
 # Only `make lock` uses it; the lock it writes holds every other version.
 UV_VERSION := 0.13.9
 
 # The suite runs with the invariants too costly for production.
 export FASTNESS_EXPENSIVE_CHECKS ?= 1
-demo bench: export FASTNESS_EXPENSIVE_CHECKS = 0
+demo bench simulate: export FASTNESS_EXPENSIVE_CHECKS = 0
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test lint format types layers tests bench lock clean
+.PHONY: help setup demo test lint format types layers tests bench simulate lock clean
 
 help: ## List what can be made
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
@@ -58,6 +60,9 @@ tests: setup
 
 bench: setup ## Measure against raw RocksDB, LMDB and SQLite, as ratios in one run
 	$(BIN)/python -m benchmarks $(ARGS)
+
+simulate: setup ## Run SEEDS (default 1-200) of a simulated cluster under faults, over all cores
+	$(BIN)/fastness simulate --seeds $(SEEDS) $(ARGS)
 
 lock: ## Renew the lock from pyproject.toml
 	$(PYTHON) -m venv --clear .lock-tool

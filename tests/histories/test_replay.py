@@ -185,6 +185,17 @@ def test_own_writes_are_seen(script: Script) -> None:
     assert found(script) == {"wrong-snapshot": 1, "overtaken-read": 1}
 
 
+def test_own_writes_hide_what_is_below_them(script: Script) -> None:
+    """Without a read timestamp too: what an attempt wrote itself says nothing of the state."""
+    script.attempt(Set(b"a", b"1"), Set(b"b", b"1"), commits=10)
+    own = (Erase(b"a", b"b"), Set(b"c", b"2"))
+    right = Scanned(b"a", b"d", ((b"b", b"1"), (b"c", b"2")), after=2)
+    script.attempt(*own, scans=(right,), outcome=Outcome.FAILED)
+    assert found(script) == {}
+    script.attempt(*own, scans=(right._replace(entries=()),), outcome=Outcome.FAILED)
+    assert found(script) == {"stale-read": 1}
+
+
 def test_nobody_is_accused_for_what_nobody_knows(script: Script) -> None:
     """Keys that an unresolved attempt may have written are not judged, all others are."""
     unknown = script.attempt(Set(b"a", b"1"), Erase(b"m", b"n"), outcome=Outcome.UNKNOWN)

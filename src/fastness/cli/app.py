@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from fastness.cli import bench, copies, demo, inspection, keys
+from fastness.cli import bench, copies, demo, inspection, keys, simulate
 from fastness.cli.shell import shell
 
 MANUAL = """\
@@ -47,3 +47,4 @@ app.command(rich_help_panel=COPY)(copies.export)
 app.command("import", rich_help_panel=COPY)(copies.import_)
 app.command(rich_help_panel=TRY)(demo.demo)
 app.command(rich_help_panel=TRY)(bench.bench)
+app.command(rich_help_panel=TRY)(simulate.simulate)

@@ -27,7 +27,17 @@ from typing import Final
 from fastness.testing._ledger_words import shown_attempt, shown_bytes, shown_moment, shown_version
 from fastness.testing._timeline import FOREVER, Timeline, Version, overlaid
 from fastness.testing.history import Outcome
-from fastness.testing.ledger import Add, Attempt, Erase, Extend, Scanned, Set, StampKey, StampValue
+from fastness.testing.ledger import (
+    Add,
+    Attempt,
+    Effect,
+    Erase,
+    Extend,
+    Scanned,
+    Set,
+    StampKey,
+    StampValue,
+)
 from fastness.testing.report import Anomaly, Report
 
 _COMMIT, _READ = 0, 1
@@ -160,7 +170,7 @@ class _Replay:
             return 0
         reads = [(key, found) for key, found in one.reads if not self.unjudged.key(key)]
         for scan in (*one.scans, *one.loose):
-            reads += self._points(scan)
+            reads += self._points(scan, one.writes[: scan.after])
         moment = frontier
         while True:
             settled = moment
@@ -173,12 +183,16 @@ class _Replay:
             if moment == settled:
                 return moment
 
-    def _points(self, scan: Scanned) -> list[tuple[bytes, bytes | None]]:
-        """A scan as point reads: its entries, and the absence of every other key known."""
+    def _points(self, scan: Scanned, own: Sequence[Effect]) -> list[tuple[bytes, bytes | None]]:
+        """A scan as point reads: its entries, and the absence of every other key known.
+
+        What the attempt's own earlier writes touch says nothing of the state below them.
+        """
         entries = dict(scan.entries)
         known = self.timeline.known(scan.begin, scan.end)
         absent = [(key, None) for key in known if key not in entries]
-        return [*entries.items(), *absent]
+        points = [*entries.items(), *absent]
+        return [point for point in points if not own or not _touched(own, point[0])]
 
     # ------------------------------------------------------------------ explanations
 
@@ -286,6 +300,16 @@ class _Replay:
         if writers:
             return f"what it read was written by {writers[0].name}, which had not committed by then"
         return "nobody wrote what it read"
+
+
+def _touched(effects: Sequence[Effect], key: bytes) -> bool:
+    """Whether writes decide, or change, what their attempt sees of a key."""
+    return any(
+        effect.begin <= key < effect.end
+        if isinstance(effect, Erase)
+        else getattr(effect, "key", None) == key
+        for effect in effects
+    )
 
 
 def _wrote(one: Attempt, key: bytes, value: bytes | None) -> bool:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from random import Random
 
 from fastness.client.cluster import ClusterClient
-from fastness.errors import FastnessError, ProtocolMismatch, UsageError
+from fastness.errors import FastnessError, InvalidEncoding, ProtocolMismatch, UsageError
 from fastness.invariants import InvariantViolation
 from fastness.testing.ledger import Ledger
 from fastness.testing.recording import RecordedDatabase
@@ -77,6 +77,7 @@ class Crowd:
     ) -> None:
         """One thing after another, in bursts and at leisure, until told to stop."""
         pace_s = self.scenario.pace_ms / 1_000
+        damages = self.scenario.plan.intensity("corrupt") > 0.0
         workload = random.choice(self.workloads)
         while not self.stopping:
             if random.random() < 0.5:
@@ -84,10 +85,10 @@ class Crowd:
             await asyncio.sleep(random.expovariate(1.0) * pace_s * random.choice((0.1, 0.5, 2.4)))
             try:
                 await workload.act(database, random)
-            except ProtocolMismatch:
-                # A frame was damaged just there, and honestly refused.
-                continue
             except UsageError as error:
+                if damages and isinstance(error, ProtocolMismatch | InvalidEncoding):
+                    # A frame was damaged on its way, and honestly refused.
+                    continue
                 raise InvariantViolation(f"{workload.kind} met an error of usage") from error
             except FastnessError:
                 continue
