@@ -29,7 +29,7 @@ from fastness.testing.simulation.trace import Trace
 if TYPE_CHECKING:
     from fastness.testing.simulation.processes import SimulatedProcess
 
-DELAYS: Final = 256
+DELAYS: Final = 128
 """Delays drawn in advance for each kind of link; a frame picks one."""
 LINK_KINDS: Final = 4
 LOCAL_NS: Final = 5_000
