@@ -74,12 +74,17 @@ class RemoteStore(Protocol):
     def prune(
         self,
         range_id: int,
+        epoch: int,
         interval: Interval,
         horizon: Timestamp,
         limit: int,
         done: Callable[[int | FastnessError], None],
     ) -> None:
-        """Prune one step of the interval below `horizon`; how many rows went."""
+        """Prune one step of the interval below `horizon`; how many rows went.
+
+        Fenced like a batch: a late step of a deposed holder could take from a range that was
+        split off meanwhile what its readers may still see.
+        """
         ...
 
     def changes(

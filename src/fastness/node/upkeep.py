@@ -65,6 +65,7 @@ class Upkeep:
         store = site.stores[shell.store_name]
         store.prune(
             shell.range_id,
+            shell.lease.epoch,
             (shape.begin, shape.end),
             horizon,
             site.limits.prune_step_keys,

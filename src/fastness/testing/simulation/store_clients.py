@@ -125,13 +125,14 @@ class SimulatedStoreClient:
     def prune(
         self,
         range_id: int,
+        epoch: int,
         interval: Interval,
         horizon: Timestamp,
         limit: int,
         done: Callable[[int | FastnessError], None],
     ) -> None:
         """Prune one step of the interval below `horizon`; how many rows went."""
-        asked = (range_id, interval, horizon, limit)
+        asked = (range_id, epoch, interval, horizon, limit)
         self._ask("prune", self._store, self._store.prune, asked, done)
 
     def read(self, request: StoreRead, done: Callable[[StoreAnswer | FastnessError], None]) -> None:

@@ -165,10 +165,17 @@ class SimulatedStore(Actor):
         answer(read_home(self.home, request))
 
     def prune(
-        self, answer: Answer, range_id: int, interval: Interval, horizon: Timestamp, limit: int
+        self,
+        answer: Answer,
+        range_id: int,
+        epoch: int,
+        interval: Interval,
+        horizon: Timestamp,
+        limit: int,
     ) -> None:
         """See `RemoteStore.prune`."""
-        answer(self.home.prune(range_id, KeyInterval(*interval), horizon, limit))
+        where = KeyInterval(*interval)
+        answer(self.home.prune(range_id, where, horizon, limit, epoch=epoch))
 
     def changes(self, answer: Answer, after: Timestamp, up_to: Timestamp, limit: int) -> None:
         """See `RemoteStore.changes`."""
