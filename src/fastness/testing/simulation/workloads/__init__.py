@@ -12,6 +12,7 @@
 `Travels`       snapshots of the past, read again
 `Journals`      versionstamped entries that replay to the state
 `Sessions`      values that expire
+`People`        typed records, a unique index, associations from both ends
 `Mixture`       every operation there is; judged by the replay
 ==============  ============================================================================
 
@@ -28,6 +29,7 @@ from fastness.testing.simulation.workloads.duties import Duties
 from fastness.testing.simulation.workloads.journal import Journals
 from fastness.testing.simulation.workloads.lists import Lists
 from fastness.testing.simulation.workloads.mixture import Mixture
+from fastness.testing.simulation.workloads.people import People
 from fastness.testing.simulation.workloads.registers import Registers
 from fastness.testing.simulation.workloads.sessions import Sessions
 from fastness.testing.simulation.workloads.tokens import Tokens
@@ -46,6 +48,7 @@ WORKLOADS: tuple[type[SimulatedWorkload], ...] = (
     Travels,
     Journals,
     Sessions,
+    People,
     Mixture,
 )
 """All of them, in the order they are set up."""
@@ -61,6 +64,7 @@ __all__ = [
     "Journals",
     "Lists",
     "Mixture",
+    "People",
     "Registers",
     "Sessions",
     "SimulatedWorkload",
