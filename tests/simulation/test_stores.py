@@ -110,7 +110,9 @@ def test_what_was_answered_can_be_read(world: World) -> None:
         assert [key for key, _cell in answer.entries] == [b"key"]
         changes = await holder.ask(holder.client.changes, 0, TIMESTAMP_MAX, 10)
         assert [change.timestamp for change in changes] == [1_001, 1_002]
-        pruned = await holder.ask(holder.client.prune, RANGE, (b"", b"\xff"), 1_002, 10)
+        pruned = await holder.ask(
+            holder.client.prune, RANGE, holder.epoch, (b"", b"\xff"), 1_002, 10
+        )
         assert pruned > 0
         answer = await holder.answer()
         assert isinstance(answer, StoreAnswer)
