@@ -300,7 +300,14 @@ MODEL = Model(
             start=World(),
             steps=steps,
             wrong=_wrong,
-            needs=tuple(rule for rule in Rule if rule is not Rule.INTERVAL_INVALIDATED),
+            needs=(
+                Rule.SCANS_WAIT,
+                Rule.READERS_VALIDATED,
+                Rule.ERASURES_WAIT,
+                Rule.APPENDS_ADMIT_EACH_OTHER,
+                Rule.STAMPED_WITH_COMMIT,
+                Rule.NO_SPLIT_INSIDE,
+            ),
         ),
         Scenario(
             name="a journal that is appended to and cached",

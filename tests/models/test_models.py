@@ -23,6 +23,10 @@ STATES_MIN = {
     "closed_timestamps": 10_000,
     "splits": 300,
     "versionstamped_keys": 10_000,
+    "wait_die": 80,
+    "atomic_operations": 100,
+    "expiry": 1_000,
+    "postgres_batches": 20,
 }
 """A model that visits fewer states than this has lost actors it once had."""
 RULES = [(name, rule) for name, model in MODELS.items() for rule in model.rules]
