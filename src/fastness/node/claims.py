@@ -207,6 +207,7 @@ class Claims:
             site.counts.claims_lost += 1
             return True
         site.counts.claims_won += 1
+        site.counts.takeovers += not rested
         site.view.changed(revision, [flip.kept])
         lease = Lease(
             flip.witness, flip.kept.epoch, revision, before_ns + held_ns(site.limits.lease_ms)

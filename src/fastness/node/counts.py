@@ -38,6 +38,8 @@ class Counts:
     fenced: int = 0
     opens_failed: int = 0
     claims_won: int = 0
+    takeovers: int = 0
+    """Of them, ranges whose last holder had not released them."""
     claims_lost: int = 0
     leases_lost: int = 0
     sessions: int = 0

@@ -310,7 +310,10 @@ class SimulatedCluster:
         for node in self.nodes:
             report.counts.update(_figures(node.counts))
         report.splits, report.merges = report.counts["splits"], report.counts["merges"]
-        report.transfers = report.counts["transfers"]
+        report.transfers, report.failovers = (
+            report.counts["transfers"],
+            report.counts["takeovers"],
+        )
         for client in self.crowd.clients:
             report.cache_hits += client.counts.cache.hits
             report.across_ranges += client.counts.commits.across_ranges
