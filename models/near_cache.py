@@ -13,9 +13,12 @@ hands it over; or N1's process is killed and restarted. Promise: while its lease
 has no value that an answered commit replaced; and no commit waits longer than one lease for a
 client that does not acknowledge.
 
-*A client that commits what it caches.* Its commit says "I have dropped it" instead of being asked
-to. Other threads of the client fill the key; the connection may be replaced by another.
-Promise: after the answer to the commit, no old value is found in the cache.
+*A client that commits what it caches.* It drops the key, and its commit says so instead of being
+asked to: it acknowledges the fills that were asked for before it was sent, over the connection it
+was sent over, and no others; those still out are discarded. The commit may be refused, and a
+copy of it arrive long after. Other threads of the client fill the key; the connection may be
+replaced by another; W commits the same key. Promise: no entry of the client is older than an
+answered commit.
 
 Bounds: one key, one commit, one client; four ticks, leases of two; one change of holder. The
 margin for clocks that drift is that of `leases.py`, and left out here.
@@ -42,7 +45,8 @@ class Rule(Enum):
     UNTRACKED_AFTER_INVALIDATING = "tracking is dropped for space without invalidating"
     TRANSFER_WAITS = "a range is handed over while cache leases run"
     RESTART_WAITS = "a restarted process commits at once"
-    OWN_FILLS_DISCARDED = "a fill answered while the client's own commit was out is installed"
+    OWN_COMMIT_SPOILS_FILLS = "a fill that is out when the client sends its commit is installed"
+    SPEAKS_FOR_EARLIER_FILLS = "a commit acknowledges whatever its client cached, however late"
     SPEAKS_FOR_CONNECTION = "a commit acknowledges for all connections of its client"
 
 
@@ -246,82 +250,130 @@ def holding_wrong(state: Holding) -> str:
     return ""
 
 
+class Frame(StrEnum):
+    """Where the original or the copy of the client's commit is."""
+
+    UNSENT = "unsent"
+    OUT = "out"
+    ARRIVED = "arrived"
+
+
+class Tracked(NamedTuple):
+    """That the server remembers a fill: over which connection, and whether it was early."""
+
+    connection: int
+    early: bool
+    """It was asked for before the client sent its commit."""
+
+
 class Own(NamedTuple):
     """A client that commits what it caches, over connection 1 and then perhaps 2."""
 
-    commit: Commit = Commit.NEW
+    original: Frame = Frame.UNSENT
+    copy: Frame = Frame.UNSENT
+    own: Commit = Commit.NEW
+    refused: bool = False
+    other: Commit = Commit.NEW
+    """W, somebody else's commit to the same key."""
+    version: int = 0
     connection: int = 1
     entry: int | None = 0
     fill: int | None = None
     """The version that the answer on its way over the present connection holds."""
-    own_commit_out: bool = False
-    """The commit was out on the connection while that answer was."""
-    tracking: frozenset[int] = frozenset({1})
-    """The connections that the server tracks the key for."""
+    spoiled: bool = False
+    tracking: frozenset[Tracked] = frozenset({Tracked(1, early=True)})
 
     @property
-    def version(self) -> int:
-        """The version that reads find at the server."""
-        return int(self.commit in {Commit.DRAWN, Commit.ANSWERED})
+    def out(self) -> bool:
+        """Whether the client waits for the answer to its commit."""
+        return (
+            self.original is not Frame.UNSENT
+            and not self.refused
+            and (self.own is not Commit.ANSWERED)
+        )
 
 
 def own_steps(state: Own, without: Rule | None) -> Steps[Own]:
     """Everything that can happen next to a client that commits what it caches."""
-    if state.commit is Commit.NEW:
+    if state.original is Frame.UNSENT:
+        spoils = state.fill is not None and without is not Rule.OWN_COMMIT_SPOILS_FILLS
         yield (
-            "the client drops the key, and sends its commit",
-            state._replace(commit=Commit.SENT, entry=None, own_commit_out=True),
+            "the client drops the key, and sends its commit, which the network copies",
+            state._replace(original=Frame.OUT, copy=Frame.OUT, entry=None, spoiled=spoils),
         )
-    elif state.commit is Commit.SENT:
-        spoken_for = {1, 2} if without is Rule.SPEAKS_FOR_CONNECTION else {1}
-        yield (
-            "the commit locks the key, which its sender has dropped",
-            state._replace(commit=Commit.LOCKED, tracking=state.tracking - spoken_for),
-        )
-    elif state.commit is Commit.LOCKED:
-        for connection in sorted(state.tracking):
-            if connection != state.connection:
-                what = f"the lease of connection {connection} runs out"
-                yield what, state._replace(tracking=state.tracking - {connection})
-            elif state.fill is None:
-                yield (
-                    f"connection {connection} is invalidated, and acknowledges",
-                    state._replace(tracking=state.tracking - {connection}, entry=None),
-                )
-        if not state.tracking:
-            yield "the timestamp is drawn", state._replace(commit=Commit.DRAWN)
-    elif state.commit is Commit.DRAWN:
-        yield "the commit is answered", state._replace(commit=Commit.ANSWERED)
+    if state.original is Frame.OUT:
+        arrived = _acknowledged(state._replace(original=Frame.ARRIVED), without)
+        yield "the commit arrives, and locks the key", arrived._replace(own=Commit.LOCKED)
+        yield "the commit arrives, and is refused", arrived._replace(refused=True)
+    elif state.copy is Frame.OUT and state.refused:
+        copied = _acknowledged(state._replace(copy=Frame.ARRIVED), without)
+        yield "the copy arrives, and is refused as well", copied
+    yield from _own_commits(state)
     if state.connection == 1:
         yield (
             "connection 2 replaces connection 1: the cache is empty",
-            state._replace(connection=2, entry=None, fill=None, own_commit_out=False),
+            state._replace(connection=2, entry=None, fill=None, spoiled=False),
         )
     yield from _own_fills(state, without)
 
 
+def _acknowledged(state: Own, without: Rule | None) -> Own:
+    """The server forgets what the commit says its client has dropped."""
+    spoken_for = {Tracked(1, early=True)}
+    if without is Rule.SPEAKS_FOR_EARLIER_FILLS:
+        spoken_for.add(Tracked(1, early=False))
+    elif without is Rule.SPEAKS_FOR_CONNECTION:
+        spoken_for.add(Tracked(2, early=False))
+    return state._replace(tracking=state.tracking - spoken_for)
+
+
+def _own_commits(state: Own) -> Steps[Own]:
+    """The client's commit and W, once they have locked the key."""
+    locked = Commit.LOCKED in {state.own, state.other}
+    if state.other is Commit.NEW and not locked:
+        yield "W locks the key", state._replace(other=Commit.LOCKED)
+    if not locked:
+        return
+    for tracked in sorted(state.tracking):
+        forgotten = state._replace(tracking=state.tracking - {tracked})
+        if tracked.connection != state.connection:
+            yield f"the lease of connection {tracked.connection} runs out", forgotten
+        else:
+            yield (
+                "the client is told, drops the key, and acknowledges",
+                forgotten._replace(entry=None, spoiled=state.fill is not None),
+            )
+    if not state.tracking:
+        after = state._replace(version=state.version + 1)
+        if state.own is Commit.LOCKED:
+            yield "the client's commit is answered", after._replace(own=Commit.ANSWERED)
+        else:
+            yield "W is answered", after._replace(other=Commit.ANSWERED)
+
+
 def _own_fills(state: Own, without: Rule | None) -> Steps[Own]:
     """Another thread of the client asks for the key."""
-    if state.commit is not Commit.LOCKED and state.entry is None and state.fill is None:
-        out = state.connection == 1 and state.commit in {Commit.SENT, Commit.DRAWN}
+    # To fill nothing while a commit of one's own is out does not make up for that rule.
+    held_back = state.out and without is Rule.SPEAKS_FOR_EARLIER_FILLS
+    locked = Commit.LOCKED in {state.own, state.other}
+    if state.entry is None and state.fill is None and not locked and not held_back:
+        tracked = Tracked(state.connection, early=state.original is Frame.UNSENT)
         yield (
             f"a fill over connection {state.connection} is answered",
-            state._replace(
-                fill=state.version, own_commit_out=out, tracking=state.tracking | {state.connection}
-            ),
+            state._replace(fill=state.version, tracking=state.tracking | {tracked}),
         )
     if state.fill is not None:
-        after = state._replace(fill=None, own_commit_out=False)
-        if state.own_commit_out and without is not Rule.OWN_FILLS_DISCARDED:
-            yield "the client discards the fill: its own commit was out", after
+        after = state._replace(fill=None, spoiled=False)
+        if state.spoiled:
+            yield "the client discards the fill", after
         else:
             yield f"the client installs version {state.fill}", after._replace(entry=state.fill)
 
 
 def own_wrong(state: Own) -> str:
     """The promise that is broken."""
-    if state.commit is Commit.ANSWERED and state.entry == 0:
-        return "the client finds the old value in its cache after its commit"
+    if state.entry is not None and state.entry < state.version:
+        return f"the client finds version {state.entry} in its cache, and {state.version} is there"
     return ""
 
 
@@ -351,7 +403,11 @@ MODEL = Model(
             start=Own(),
             steps=own_steps,
             wrong=own_wrong,
-            needs=(Rule.OWN_FILLS_DISCARDED, Rule.SPEAKS_FOR_CONNECTION),
+            needs=(
+                Rule.OWN_COMMIT_SPOILS_FILLS,
+                Rule.SPEAKS_FOR_EARLIER_FILLS,
+                Rule.SPEAKS_FOR_CONNECTION,
+            ),
         ),
     ),
 )
