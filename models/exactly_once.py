@@ -4,7 +4,7 @@
 
 What is modelled. A client adds 1 to the keys a and z, blindly, under one id whose anchor is a. It
 sends the commit, and again after a timeout; both sends and their answers are delayed at
-will. Where one range holds both keys the commit is one message: it joins the open batch, and is
+will, and none is delivered twice: a refusal is written nowhere. Where one range holds both keys the commit is one message: it joins the open batch, and is
 durable later. After a split it becomes a two-phase commit under the same id, prepared at each
 key and decided at the anchor; after a merge it may be one message again. Anybody may have an
 undecided transaction aborted at its anchor: a coordinator that met a conflict, a participant past
@@ -40,6 +40,7 @@ class Rule(Enum):
 
     RESOLVE_WRITES_ABORTED = "a question by an unknown id is answered without writing aborted"
     ALL_SENDS_ANSWERED = "a client takes one refusal for all sends of the id"
+    FRAMES_TAKEN_ONCE = "a frame that was answered by a refusal is taken again when a copy arrives"
     RESEND_JOINS = "a resend joins the batch beside the original, instead of sharing its answer"
     OWN_INTENT_IS_IN_PROGRESS = "a resend passes the locks of its own prepared transaction"
     OUTCOME_FOUND_FIRST = "a resend is not looked up among the outcomes"
@@ -105,6 +106,8 @@ class World(NamedTuple):
     sends: tuple[Send, Send] = (Send(), Send())
     joined: int = 0
     """How often the open batch holds the transaction."""
+    copied: bool = False
+    """A copy of a frame that was refused is still on its way."""
     told: Fate = Fate.NONE
     """What the client concluded."""
     ever_committed: bool = False
@@ -126,6 +129,12 @@ def steps(world: World, without: Rule | None) -> Steps[World]:
             yield from _decides(world, number)
     if world.joined:
         yield "the batch is durable, and answered", _durable(world)
+    elif world.copied and world.layout is not Layout.SPLIT and _known(world, KEYS) is Fate.NONE:
+        # What it met the first time is forgotten, or was undone: absent, written, absent again.
+        yield (
+            "a copy of the refused frame joins the open batch",
+            world._replace(copied=False, joined=1),
+        )
     yield from _recovers(world)
     yield from _concludes(world, without)
     yield from _reshapes(world, without)
@@ -157,7 +166,9 @@ def _arrives(world: World, number: int, without: Rule | None) -> Steps[World]:
     else:
         joined = _sent(world, number, Send(Stage.JOINED))
         yield f"{name} joins the open batch", joined._replace(joined=world.joined + 1)
-        yield f"{name} meets a conflict", _answered(world, number, Fate.ABORTED)
+        refused = _answered(world, number, Fate.ABORTED)
+        copied = without is Rule.FRAMES_TAKEN_ONCE
+        yield f"{name} meets a conflict", refused._replace(copied=copied)
 
 
 def _durable(world: World) -> World:
