@@ -18,7 +18,7 @@ from fastness.testing._accusations import Accuser, report_on
 from fastness.testing._ledger_words import shown_bytes, shown_moment
 from fastness.testing._timeline import Timeline
 from fastness.testing.history import Outcome
-from fastness.testing.ledger import Attempt, Effect, Erase, Set
+from fastness.testing.ledger import Add, Attempt, Effect, Erase, Extend, Set, StampValue
 from fastness.testing.report import Report
 
 Changes = Mapping[bytes, bytes | None]
@@ -61,7 +61,8 @@ def resolve_by_log(attempts: Iterable[Attempt], log: Sequence[tuple[int, Changes
     written = {
         (key, value): timestamp for timestamp, changes in log for key, value in changes.items()
     }
-    left = 0
+    attempts = list(attempts)
+    left: list[Attempt] = []
     for one in attempts:
         if one.outcome is not Outcome.UNKNOWN or not one.writes or one.commit_timestamp:
             continue
@@ -73,8 +74,50 @@ def resolve_by_log(attempts: Iterable[Attempt], log: Sequence[tuple[int, Changes
         elif marks and not any(isinstance(done, Erase) for done in one.writes):
             one.resolve(None)
         else:
-            left += 1
-    return left
+            left.append(one)
+    return _resolve_by_elimination(left, attempts, log)
+
+
+def _resolve_by_elimination(
+    left: list[Attempt], attempts: list[Attempt], log: Sequence[tuple[int, Changes]]
+) -> int:
+    """Settle attempts by the commits in the log that can only be theirs; how many could not be."""
+    taken = {one.writes_at for one in attempts if one.writes_at}
+    strays = {timestamp: changes for timestamp, changes in log if timestamp not in taken}
+    while True:
+        fits = {
+            one.index: [at for at, changes in strays.items() if _may_be_of(one, changes)]
+            for one in left
+        }
+        rivals = [at for places in fits.values() for at in places]
+        settled = 0
+        for one in list(left):
+            places = fits[one.index]
+            if not places and not any(isinstance(done, Erase) for done in one.writes):
+                one.resolve(None)
+            elif len(places) == 1 and rivals.count(places[0]) == 1:
+                one.resolve(places[0])
+                del strays[places[0]]
+            else:
+                continue
+            left.remove(one)
+            settled += 1
+        if not settled:
+            return len(left)
+
+
+def _may_be_of(one: Attempt, changes: Changes) -> bool:
+    """Whether a commit in the log can be this attempt's."""
+    for effect in one.writes:
+        if isinstance(effect, Set):
+            if effect.value is not None and changes.get(effect.key) != effect.value:
+                return False
+        elif isinstance(effect, Extend):
+            if not (changes.get(effect.key) or b"").endswith(effect.value):
+                return False
+        elif isinstance(effect, Add | StampValue) and effect.key not in changes:
+            return False
+    return True
 
 
 class _Judge:
@@ -87,10 +130,19 @@ class _Judge:
         self.concerns = concerns
         self.timeline = Timeline()
         self.commits = {one.writes_at: one for one in attempts if one.writes_at}
-        self.in_doubt = any(
-            one.outcome is Outcome.UNKNOWN and one.writes and not one.commit_timestamp
+        doubtful = [
+            one
             for one in attempts
-        )
+            if one.outcome is Outcome.UNKNOWN and one.writes and not one.commit_timestamp
+        ]
+        self.in_doubt = bool(doubtful)
+        self.doubtful_keys = {
+            effect.key
+            for one in doubtful
+            for effect in one.writes
+            if isinstance(effect, Add | Extend | StampValue)
+        }
+        """Nobody can say what an operation whose outcome is unknown left here."""
         self.writers = {
             (done.key, done.value): one
             for one in attempts
@@ -134,6 +186,7 @@ class _Judge:
             elif found[key] != due:
                 wrong.append(key)
         wrong += [key for key in found if key not in keys]
+        wrong = [key for key in wrong if key not in self.doubtful_keys]
         if not wrong:
             return
         lost = missing > 0 and not found

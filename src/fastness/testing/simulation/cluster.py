@@ -286,10 +286,9 @@ class SimulatedCluster:
     def log(self) -> list[tuple[int, dict[bytes, bytes | None]]]:
         """The change log of all stores together."""
         log: dict[int, dict[bytes, bytes | None]] = {}
-        first = min((one.writes_at for one in self.ledger if one.writes_at), default=1)
         for store in self.world.stores():
-            for change in store.home.changes(first - 1, (1 << 63) - 1, 1 << 40):
-                log.setdefault(change.timestamp, {}).update(change.writes)
+            for timestamp, writes in store.log().items():
+                log.setdefault(timestamp, {}).update(writes)
         return sorted(log.items())
 
     def _found(self, name: str, explanation: str) -> None:

@@ -154,10 +154,21 @@ def _limits(random: Random) -> Limits:
         operation_ms=8 * lease_ms,
         commit_ms=8 * lease_ms,
         retry_ms=20 * lease_ms,
-        backoff_ms=100,
+        backoff_ms=random.choice((100, 500)),
         outcome_ms=120_000,
         ceiling_ms=random.choice((50, 500, 5_000)),
     )
+    if random.random() < 0.25:
+        # Ids grow old while their commits are still being sent again.
+        limits = replace(limits, outcome_ms=random.randint(100, 1_500))
+    if random.random() < 0.4:
+        limits = replace(
+            limits,
+            retention_ms=random.randint(50, 1_500),
+            prune_every_ms=random.randint(10, 200),
+            prune_pause_ms=5,
+            prune_step_keys=random.randint(1, 200),
+        )
     if random.random() < 0.3:
         limits = replace(limits, recent_keys=random.randint(1, 30))
     if random.random() < 0.3:

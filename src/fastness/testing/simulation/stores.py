@@ -62,7 +62,7 @@ class StoreRates:
 class SimulatedStore(Actor):
     """A store of a world: its primary, and what may happen to it. To stall it, pause it."""
 
-    __slots__ = ("_demoted", "_network", "_random", "_service", "home", "rates")
+    __slots__ = ("_demoted", "_network", "_pruned", "_random", "_service", "home", "rates")
 
     def __init__(self, agenda: Agenda, network: Network, name: str, random: Random) -> None:
         """Made by `World.store`."""
@@ -74,6 +74,14 @@ class SimulatedStore(Actor):
         """What the primary has. For tests to look at; clients go through `World.store_for`."""
         self.rates = StoreRates()
         self._demoted: DemotedPrimary | None = None
+        self._pruned: dict[Timestamp, dict[bytes, bytes | None]] = {}
+
+    def log(self) -> dict[Timestamp, dict[bytes, bytes | None]]:
+        """What each commit changed, pruned or not: for checkers, which no retention binds."""
+        log = {timestamp: dict(writes) for timestamp, writes in self._pruned.items()}
+        for change in self.home.logged():
+            log.setdefault(change.timestamp, {}).update(change.writes)
+        return log
 
     def demoted_for(self, process: Actor) -> DemotedPrimary | None:
         """The old primary, while it still answers reads of this process."""
@@ -175,6 +183,8 @@ class SimulatedStore(Actor):
     ) -> None:
         """See `RemoteStore.prune`."""
         where = KeyInterval(*interval)
+        for change in self.home.logged(horizon):
+            self._pruned.setdefault(change.timestamp, {}).update(change.writes)
         answer(self.home.prune(range_id, where, horizon, limit, epoch=epoch))
 
     def changes(self, answer: Answer, after: Timestamp, up_to: Timestamp, limit: int) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from random import Random
 
+from fastness.errors import SnapshotTooOld
 from fastness.testing.ledger import Ledger
 from fastness.testing.recording import RecordedDatabase, RecordedTransaction
 from fastness.testing.report import Report
@@ -44,8 +46,16 @@ class Travels(SimulatedWorkload):
 
     async def conclude(self, database: RecordedDatabase) -> None:
         """Read everything remembered once more."""
-        for timestamp, begin, end in list(self.past):
-            await database.snapshot(self.kind, lambda tx: _scan(tx, begin, end), at=timestamp)  # noqa: B023 - awaited at once
+        while self.past:
+            timestamp, begin, end = self.past[-1]
+            # What lies below the retained window by now cannot be read again.
+            with suppress(SnapshotTooOld):
+                await database.snapshot(
+                    self.kind,
+                    lambda tx: _scan(tx, begin, end),  # noqa: B023 - awaited at once
+                    at=timestamp,
+                )
+            self.past.pop()
 
     def judge(self, ledger: Ledger) -> list[Report]:
         """As `check_time_travel`."""
