@@ -3,14 +3,14 @@
     python -m models exactly_once
 
 What is modelled. A client adds 1 to the keys a and z, blindly, under one id whose anchor is a. It
-sends the commit, and again after a timeout; both sends and their answers are delayed at
-will, and none is delivered twice: a refusal is written nowhere. Where one range holds both keys the commit is one message: it joins the open batch, and is
-durable later. After a split it becomes a two-phase commit under the same id, prepared at each
-key and decided at the anchor; after a merge it may be one message again. Anybody may have an
-undecided transaction aborted at its anchor: a coordinator that met a conflict, a participant past
-the deadline. A range forgets outcomes when its outcome horizon passes the birth of the id,
-and then answers "maybe" to what it does not know. A commit is not forgotten at the anchor before
-both keys have it. The client may ask by id.
+sends the commit, and again after a timeout; both sends and their answers are delayed at will, and
+none is delivered twice: a refusal is written nowhere. Where one range holds both keys the commit
+is one message: it joins the open batch, and is durable later. After a split it becomes a two-
+phase commit under the same id, prepared at each key and decided at the anchor; after a merge it
+may be one message again. Anybody may have an undecided transaction aborted at its anchor: a
+coordinator that met a conflict, a participant past the deadline. A range forgets outcomes when
+its outcome horizon passes the birth of the id, and then answers "maybe" to what it does not know.
+A commit is not forgotten at the anchor before both keys have it. The client may ask by id.
 
 What is promised:
 
