@@ -415,7 +415,7 @@ def test_a_resend_is_the_same_to_the_byte() -> None:
     (second,) = machine.unanswered(first.number)
     assert isinstance(second, Send)
     assert (second.body, second.to) == (first.body, first.to)
-    assert second.body.lease == first.body.range_id + 100  # type: ignore[union-attr]
+    assert second.body.lease == first.body.range_id + 100  # type: ignore[union-attr]  # a commit of one range
 
 
 def test_an_anchor_that_forgot_leaves_it_unknown() -> None:

@@ -23,7 +23,7 @@ from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from fastness.cache.leases import HeldLease
+from fastness.cache.leases import DRIFT, HeldLease
 from fastness.cache.shelves import Shelves
 from fastness.encoding.intervals import KeyInterval, successor
 from fastness.encoding.timestamps import Timestamp
@@ -173,6 +173,9 @@ class NearCache:
         self._shelves: Shelves[CachedScan] = Shelves()
         self._leases: dict[int, HeldLease] = {}
         self._revoked: dict[int, tuple[int, int]] = {}
+        self._resting: dict[int, int] = {}
+        """Until when nothing is asked for, by range: a lease there is not to be trusted."""
+        self._rest_ns = int(limits.cache_lease_ms * (1 + 5 * DRIFT)) * 1_000_000
         self._under: dict[HeldLease, dict[Cached, None]] = {}
         self._fills: dict[int, Fill] = {}
         self._holds: dict[int, Hold] = {}
@@ -250,7 +253,13 @@ class NearCache:
     def begin(
         self, range_id: int, keys: list[bytes], scan: Scan | None, now_ns: int
     ) -> Fill | None:
-        """A request is about to be sent; `None` while a commit of this client writes any of it."""
+        """A request is about to be sent; `None` where its answer could not be kept.
+
+        That is while a commit of this client writes any of it, and while a lease of the range
+        that was distrusted may still be running at the leaseholder.
+        """
+        if self._resting and now_ns < self._resting.get(range_id, 0):
+            return None
         self._numbers += 1
         fill = Fill(self._numbers, range_id, keys, scan, now_ns)
         if self._held_keys and any(key in self._held_keys for key in keys):
@@ -302,7 +311,11 @@ class NearCache:
         """
         name = (grant.epoch, grant.lease)
         if name <= self._revoked.get(range_id, (0, 0)):
+            if range_id in self._resting:
+                # The leaseholder has just extended what must come to its end.
+                self._resting[range_id] = now_ns + self._rest_ns
             return None
+        self._resting.pop(range_id, None)
         held = self._leases.get(range_id)
         if held is not None and now_ns >= held.ends_ns:
             self.void(held)
@@ -424,6 +437,19 @@ class NearCache:
         self.counts.lease_losses += bool(under)
         for entry in list(under):
             self._take(entry)
+
+    def distrust_all(self, now_ns: int) -> None:
+        """A commit of this client may be carried out at any later time, unannounced.
+
+        It was sent with the leases held now, whose ranges take it for granted that its writes
+        were dropped. So no entry may ever come under them again, and for their rest nothing is
+        cached there: asking would extend them.
+        """
+        for lease in list(self._leases.values()):
+            name = (lease.epoch, lease.lease)
+            self._revoked[lease.range_id] = max(name, self._revoked.get(lease.range_id, (0, 0)))
+            self._resting[lease.range_id] = now_ns + self._rest_ns
+        self.void_all()
 
     def void_all(self) -> None:
         """Take away everything, and spoil every fill: a fork, a close."""

@@ -311,7 +311,7 @@ def test_misuse_is_refused_before_anything_is_sent() -> None:
     async def scenario(scene: Scene) -> None:
         db = scene.client()
         with pytest.raises(InvalidKey):
-            await db.get("a")  # type: ignore[arg-type]
+            await db.get("a")  # type: ignore[arg-type]  # what a user may do
         with pytest.raises(InvalidKey):
             await db.get(b"\xff\x01")
         with pytest.raises(LimitExceeded):

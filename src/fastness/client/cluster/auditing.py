@@ -12,8 +12,10 @@ from enum import Enum, auto
 from typing import NamedTuple
 
 from fastness.client.cluster.core import ClusterCore
+from fastness.encoding.intervals import KeyInterval
 from fastness.encoding.timestamps import Timestamp
 from fastness.storage import cells
+from fastness.storage.contract import Item
 
 
 class Verdict(Enum):
@@ -51,6 +53,29 @@ async def audit_key(core: ClusterCore, key: bytes) -> Audit:
     elif entry.cell is None or truth is None or entry.valid_from > cells.timestamp_of(truth):
         verdict = Verdict.NEWER
     return Audit(key, verdict, at, entry.cell, truth)
+
+
+async def audit_scan(
+    core: ClusterCore, interval: KeyInterval, limit: int, *, reverse: bool
+) -> list[Audit]:
+    """The same for the entries that the cache serves for a scan, range by range."""
+    at = await core.timestamps.read()
+    scans = core.cached.find_scans(interval, limit, reverse=reverse) or []
+    audits: list[Audit] = []
+    for scan in scans:
+        begin = scan.covered.begin
+        if scan.valid_from > at:
+            audits.append(Audit(begin, Verdict.NEWER, at))
+            continue
+        found = await core.reader.scan(scan.covered, len(scan.items) + 1, at, reverse=reverse)
+        verdict = Verdict.TRUE if _alive(found, at) == _alive(scan.items, at) else Verdict.STALE
+        audits.append(Audit(begin, verdict, at))
+    return audits or [Audit(interval.begin, Verdict.MISS, at)]
+
+
+def _alive(items: list[Item], at: Timestamp) -> list[Item]:
+    """The entries that a reader at `at` sees."""
+    return [(key, cell) for key, cell in items if cells.value_at(cell, at) is not None]
 
 
 def _gone(cached: bytes | None, truth: bytes | None, at: Timestamp) -> bool:

@@ -45,7 +45,8 @@ class Calls:
         self._waits_ns = limits.call_ms * 1_000_000
         self._limit = limits.calls_in_flight
         self._open: dict[int, tuple[int, Address, Callable[[Reply], None]]] = {}
-        self._number = 0
+        self.number = 0
+        """Of the last call: how many were made."""
         self._timer: Timer | None = None
         self.is_closed = False
         process.listen(self._receive)
@@ -60,7 +61,7 @@ class Calls:
             raise Overloaded(
                 f"{self._limit} calls are unanswered (calls_in_flight): back off, or raise it"
             )
-        self._number = number = self._number + 1
+        self.number = number = self.number + 1
         process = self.process
         self._open[number] = (process.clock.boot_ns() + self._waits_ns, to, done)
         process.send(to, encode_frame(CALL, number, self.issued, body))

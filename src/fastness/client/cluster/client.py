@@ -11,13 +11,13 @@ from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 from fastness.cache import CacheCounts
 from fastness.client.attempts import ELDEST
 from fastness.client.cluster.attempts import Attempts
-from fastness.client.cluster.auditing import Audit, audit_key
+from fastness.client.cluster.auditing import Audit, audit_key, audit_scan
 from fastness.client.cluster.calls import CallCounts
 from fastness.client.cluster.commits import CommitCounts
 from fastness.client.cluster.core import ClusterCore
 from fastness.client.cluster.reads import paused
 from fastness.client.cluster.transaction import ClusterTransaction
-from fastness.encoding.intervals import USER_END
+from fastness.encoding.intervals import USER_END, KeyInterval
 from fastness.encoding.timestamps import Timestamp, from_datetime
 from fastness.errors import Conflict, FastnessError, InvalidTimestamp
 from fastness.hosting.forking import own
@@ -294,6 +294,15 @@ class ClusterClient:
     async def audit(self, key: bytes) -> Audit:
         """Compare what the near cache serves for a key with the truth; for tests."""
         return await audit_key(self.core, key)
+
+    async def audit_scan(
+        self, begin: bytes, end: bytes, *, limit: int, reverse: bool = False
+    ) -> list[Audit]:
+        """The same for what it serves of a scan, one audit for each range; for tests.
+
+        A transaction that asks for a page of n entries caches n + 1.
+        """
+        return await audit_scan(self.core, KeyInterval(begin, end), limit, reverse=reverse)
 
     # ---------------------------------------------------------------- closing
 

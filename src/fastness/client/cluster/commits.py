@@ -19,7 +19,14 @@ from fastness.client.cluster.refusals import error_of
 from fastness.client.cluster.routing import Pace, Routes
 from fastness.client.cluster.timestamps import Timestamps
 from fastness.encoding.timestamps import Timestamp
-from fastness.errors import FastnessError, InvalidOption, MaybeCommitted, Overloaded, Unreachable
+from fastness.errors import (
+    Conflict,
+    FastnessError,
+    InvalidOption,
+    MaybeCommitted,
+    Overloaded,
+    Unreachable,
+)
 from fastness.limits import Limits
 from fastness.ranges.identity import TransactionId, anchor_of, check_id, shown, transaction_id
 from fastness.ranges.requests import Content, Decide, Decision, Prepared
@@ -211,11 +218,12 @@ class Commits:
             running.timer.cancel()
         self._running.pop(running.machine.id, None)
         self._count(running, settled)
+        if settled.error is not None and not isinstance(settled.error, Conflict):
+            self._calls.process.note(f"commit {shown(running.machine.id)} ended: {settled.error}")
         if running.hold is not None:
             self._cached.near.release(running.hold)
             if isinstance(settled.error, MaybeCommitted):
-                # It may still be carried out, unannounced: nothing cached is safe from it.
-                self._cached.near.void_all()
+                self._cached.near.distrust_all(self._calls.process.clock.boot_ns())
         ended = Ended(settled.timestamp, settled.error)
         for waiter in running.waiters:
             if not waiter.done():

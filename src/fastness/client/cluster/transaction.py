@@ -15,14 +15,14 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from typing import cast
 
-from fastness.cache import CachedScan
+from fastness.cache import CachedKey, CachedScan
 from fastness.client.cluster.core import ClusterCore
 from fastness.client.cluster.view import View
 from fastness.client.transaction import AsyncTransaction
 from fastness.encoding import continuations
 from fastness.encoding.intervals import KeyInterval
 from fastness.encoding.timestamps import TIMESTAMP_MAX, Timestamp
-from fastness.errors import InvalidTimestamp
+from fastness.errors import Conflict, InvalidTimestamp
 from fastness.model.operations import Schema
 from fastness.ranges.requests import Content, Stamped, Write
 from fastness.storage import cells
@@ -220,7 +220,7 @@ class ClusterReads(AsyncKeyValueTransaction):
         missing: list[bytes] = []
         for key in keys:
             entry = cached.find(key)
-            if entry is not None and self._view.admits(entry):
+            if entry is not None and self._admits(entry):
                 found[key] = entry.cell
             else:
                 missing.append(key)
@@ -254,13 +254,25 @@ class ClusterReads(AsyncKeyValueTransaction):
 
     def _admit(self, scans: list[CachedScan]) -> bool:
         """Whether cached scans serve this snapshot, every one of them."""
-        admitted = all(self._view.admits(scan) for scan in scans)
+        admitted = all(self._admits(scan) for scan in scans)
         self.read_timestamp = self._view.timestamp
         return admitted
 
+    def _admits(self, entry: CachedKey | CachedScan) -> bool:
+        try:
+            return self._view.admits(entry)
+        except Conflict:
+            self._end(TransactionState.FAILED)
+            raise
+
     async def _draw(self) -> None:
         view = self._view
-        await view.draw()
+        try:
+            await view.draw()
+        except Conflict:
+            # What was read before is of no moment at all: nothing may be built on it.
+            self._end(TransactionState.FAILED)
+            raise
         self.read_timestamp = view.timestamp
         self._bound = cells.bound(view.timestamp)
 
