@@ -118,9 +118,14 @@ class World:
 
     def ask(self, request: RangeRequest, client: str = "client") -> int:
         """Send a request to the range it names; the number under which its answer appears."""
-        self._numbers += 1
-        self.ranges[request.range_id].leaseholder.handle(Caller(client, self._numbers), request)
+        number = self.number()
+        self.ranges[request.range_id].leaseholder.handle(Caller(client, number), request)
         self.run()
+        return number
+
+    def number(self) -> int:
+        """The number of a call that is sent now, whenever it arrives."""
+        self._numbers += 1
         return self._numbers
 
     def answer(self, number: int) -> RangeAnswer | FastnessError | None:

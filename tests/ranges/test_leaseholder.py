@@ -12,13 +12,16 @@ from fastness.errors import (
     RangeMoved,
     SnapshotTooOld,
 )
+from fastness.ranges.ports import Caller
 from fastness.ranges.requests import (
+    Ask,
     CommitOne,
     Content,
     Decision,
     Grant,
     InvalidateAck,
     Pending,
+    Prepare,
     Prepared,
     Read,
     ReadAnswer,
@@ -194,6 +197,26 @@ def test_a_forgotten_id_is_answered_maybe_committed() -> None:
     assert isinstance(world.answer(world.commit({b"m": b"1"})), Decision)
 
 
+def test_a_decision_outlives_the_window_until_every_span_has_answered() -> None:
+    """A participant whose resolution was lost asks when the outcome is forgotten already."""
+    world = two_ranges(limits=small(outcome_ms=10))
+    identity = world.identity(b"a")
+    parts = [world.prepare(identity, {key: b"1"}) for key in (b"a", b"z")]
+    spans = [one.span for one in map(world.answer, parts) if isinstance(one, Prepared)]
+    anchor = world.ranges[1].leaseholder
+    with world.hold("resolve"):
+        at = world.committed(world.decide(identity, world.draw(), spans))
+        world.issued += from_milliseconds(10_000)
+        world.boot_ns += 2_000_000_000
+        anchor.tick()
+        world.run()
+        assert len(anchor.outcomes) == 0
+        ask = Ask(1, 1, identity, world.issued - 1)
+        assert world.committed(world.ask(ask)) == at
+        assert world.committed(world.decide(identity, 0)) == at
+        world.held["resolve"].clear()
+
+
 def test_a_younger_prepare_dies_and_an_older_waits() -> None:
     """Wait-die on first-attempt timestamps."""
     world = two_ranges()
@@ -355,6 +378,33 @@ def test_a_commit_acknowledges_what_its_own_client_cached() -> None:
     write = world.commit({b"a": b"2"}, client="c1", lease=grant.lease)
     assert isinstance(world.answer(write), Decision)
     assert not world.notices
+
+
+def test_a_commit_that_comes_late_does_not_speak_for_later_fills() -> None:
+    """Its client has learned its end meanwhile, and cached the key again."""
+    world = two_ranges()
+    identity = world.identity(b"a")
+    first = world.answer(world.read(b"z", cache=True, client="c1"))
+    assert isinstance(first, ReadAnswer)
+    assert first.grant is not None
+    world.decide(identity, 0)
+    late = Prepare(
+        2,
+        1,
+        identity,
+        world.issued,
+        world.issued + from_milliseconds(2_000),
+        Content(writes=[Write(b"z", b"never")]),
+        first.grant.lease,
+    )
+    number = world.number()
+    again = world.answer(world.read(b"z", cache=True, client="c1"))
+    assert isinstance(again, ReadAnswer)
+    assert again.grant is not None
+    world.ranges[2].leaseholder.handle(Caller("c1", number), late)
+    world.run()
+    assert world.answer(number) is None
+    assert [client for client, _ in world.notices] == ["c1"]
 
 
 def test_reads_end_with_the_lease() -> None:

@@ -69,7 +69,7 @@ class Admission:
     def submit(self, caller: Caller, request: CommitOne | Prepare) -> None:
         """Take a request to commit or to prepare."""
         identity = check_id(request.id)
-        known = self._owner.outcomes.get(identity)
+        known = self._owner.decisions.known(identity)
         if known is not None:
             self._owner.ports.answer(caller, Decision(known))
             return
@@ -230,8 +230,9 @@ class Admission:
         intervals = [*commit.lock_intervals, *commit.stamp_intervals]
         if commit.lease:
             # Only what the client held when it sent this: later fills are told like others.
-            client = commit.callers[0].address
-            self._owner.tracking.forget_own(client, commit.lease, commit.lock_keys, intervals)
+            self._owner.tracking.forget_own(
+                commit.callers[0], commit.lease, commit.lock_keys, intervals
+            )
             commit.lease = 0
         waits, told = self._owner.tracking.invalidate(
             commit.lock_keys,
@@ -313,7 +314,10 @@ class Admission:
     # ------------------------------------------------------------- settling
 
     def settle(self, commit: RangeCommit) -> None:
-        """Answer everybody who asked for a commit that ended."""
+        """Answer everybody who asked for a commit that ended, once."""
+        if commit.dead:
+            # Given up while it waited somewhere: its id may be another request's by now.
+            return
         self.running.pop(commit.id, None)
         self._elders.pop(commit.id, None)
         commit.dead = True

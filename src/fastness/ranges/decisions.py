@@ -17,7 +17,13 @@ from typing import TYPE_CHECKING
 
 from fastness.encoding.intervals import KeyInterval
 from fastness.encoding.timestamps import Timestamp
-from fastness.errors import FastnessError, InvalidKey, MaybeCommitted
+from fastness.errors import (
+    FastnessError,
+    InvalidKey,
+    MaybeCommitted,
+    RangeMoved,
+    Unreachable,
+)
 from fastness.invariants import check
 from fastness.ranges.entries import Entry
 from fastness.ranges.identity import TransactionId, anchor_of, shown
@@ -121,11 +127,20 @@ class Decisions:
 
     def _answered(self, caller: Caller, identity: TransactionId) -> bool:
         """Whether the decision is known, or on its way into the store."""
-        known = self._owner.outcomes.get(identity)
+        known = self.known(identity)
         if known is not None:
             self._owner.ports.answer(caller, Decision(known))
             return True
         return self.joined(caller, identity)
+
+    def known(self, identity: TransactionId) -> Timestamp | None:
+        """When a transaction committed, 0 if it aborted, `None` if nothing is known.
+
+        A decision that some span has not answered outlives the window of outcomes: an intent
+        that asks late must not be told that there was none.
+        """
+        verdict = self._verdicts.get(identity)
+        return self._owner.outcomes.get(identity) if verdict is None else verdict.timestamp
 
     def joined(self, caller: Caller, identity: TransactionId) -> bool:
         """Whether a decision is on its way into the store: the caller is told it then."""
@@ -228,13 +243,28 @@ class Decisions:
         holder = owner.locks.get(identity)
         if holder is None:
             if caller is not None:
-                owner.ports.answer(caller, Resolved(owner.span))
+                self._nothing_left(caller)
             return
         waiting = self._resolving.get(identity)
-        if waiting is None and identity not in self._deciding:
+        if waiting is not None:
+            if caller is not None:
+                waiting.append(caller)
+        elif identity not in self._deciding:
             self._resolve_holder(holder, request.timestamp, caller)
-        elif waiting is not None and caller is not None:
-            waiting.append(caller)
+        elif caller is not None:
+            owner.refuse(caller, Unreachable(f"{shown(identity)} is being decided: ask again"))
+
+    def _nothing_left(self, caller: Caller) -> None:
+        """Nothing of the transaction is held here: true of the range only under its lease.
+
+        A successor that this leaseholder has not heard of may hold an intent of it; whoever is told
+        that none is left forgets the decision.
+        """
+        owner = self._owner
+        if owner.ports.lease_left_ms() <= 0:
+            owner.refuse(caller, RangeMoved("the lease of this range has ended here: ask again"))
+        else:
+            owner.ports.answer(caller, Resolved(owner.span))
 
     def _resolve_holder(self, holder: Holder, timestamp: Timestamp, caller: Caller | None) -> None:
         identity = holder.identity

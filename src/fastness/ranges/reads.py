@@ -105,7 +105,8 @@ class Reads:
         interval = _interval(read.scan)
         if self._blocked(caller, read, interval, waited=waited):
             return
-        at = read.at or owner.range.visible
+        # An idle range may have been pruned above its last commit: nothing lies in between.
+        at = read.at or max(owner.range.visible, owner.prune_horizon)
         if at < owner.prune_horizon:
             owner.refuse(caller, _too_old(at, owner.prune_horizon))
             return
@@ -163,9 +164,7 @@ class Reads:
             or owner.tracking.invalidating(read.keys, interval)
         ):
             return None
-        lease, told = owner.tracking.track(
-            caller.address, read.keys, interval, owner.ports.boot_ns()
-        )
+        lease, told = owner.tracking.track(caller, read.keys, interval, owner.ports.boot_ns())
         owner.tell(told)
         return lease
 

@@ -19,6 +19,7 @@ from typing import NamedTuple
 from fastness.encoding.intervals import KeyInterval
 from fastness.encoding.timestamps import Timestamp
 from fastness.limits import Limits
+from fastness.ranges.ports import Caller
 from fastness.ranges.requests import Grant, Interval, Invalidate
 
 DRIFT = 0.01
@@ -73,8 +74,9 @@ class CacheLease:
         self.lease = lease
         self.client = client
         self.ends_ns = ends_ns
-        self.keys: dict[bytes, None] = {}
-        self.intervals: dict[KeyInterval, None] = {}
+        self.keys: dict[bytes, int] = {}
+        self.intervals: dict[KeyInterval, int] = {}
+        """What is tracked, and the number of the call that asked for it last."""
         self.notices: dict[int, Notice] = {}
         self.void = False
         """Everything in it was invalidated; it ends as soon as that is acknowledged."""
@@ -120,13 +122,14 @@ class Tracking:
     # ------------------------------------------------------------- granting
 
     def track(
-        self, client: str, keys: list[bytes], interval: KeyInterval | None, boot_ns: int
+        self, caller: Caller, keys: list[bytes], interval: KeyInterval | None, boot_ns: int
     ) -> tuple[CacheLease | None, list[Told]]:
         """Track what the client is about to be given; `None` where it must not be cached.
 
         Called before the store is read, so that a commit that comes meanwhile invalidates what
         is under way.
         """
+        client, number = caller
         lease = self._of_client.get(client)
         if lease is not None and lease.ends_ns <= boot_ns:
             self._end(lease)
@@ -143,10 +146,10 @@ class Tracking:
             self._of_client[client] = lease
         before = lease.entries
         for key in keys:
-            lease.keys[key] = None
+            lease.keys[key] = max(number, lease.keys.get(key, 0))
             self._by_key.setdefault(key, {})[lease.lease] = lease
         if interval is not None:
-            lease.intervals[interval] = None
+            lease.intervals[interval] = max(number, lease.intervals.get(interval, 0))
             self._wide[lease.lease] = lease
         self._entries += lease.entries - before
         return lease, []
@@ -183,13 +186,22 @@ class Tracking:
     # --------------------------------------------------------- invalidating
 
     def forget_own(
-        self, client: str, lease: int, keys: Iterable[bytes], intervals: Iterable[KeyInterval]
+        self, caller: Caller, lease: int, keys: Iterable[bytes], intervals: Iterable[KeyInterval]
     ) -> None:
-        """The client has dropped these itself before it sent its commit."""
+        """The client has dropped these itself before it sent its commit, as the call it is.
+
+        It speaks for what was asked for before: a commit that comes late, after its client has
+        learned its end and filled again, knows nothing of that.
+        """
         own = self._leases.get(lease)
-        if own is None or own.client != client:
+        if own is None or own.client != caller.address:
             return
-        self._untrack(own, *_touched(own, list(keys), list(intervals)))
+        hit_keys, hit_intervals = _touched(own, list(keys), list(intervals))
+        self._untrack(
+            own,
+            [key for key in hit_keys if own.keys[key] < caller.number],
+            [one for one in hit_intervals if own.intervals[one] < caller.number],
+        )
 
     def invalidate(
         self,

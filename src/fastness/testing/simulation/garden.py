@@ -866,7 +866,7 @@ plant(
 
 def _tracked(desk: Reads, caller: _Any, read: _Any, interval: _Any) -> _Any:
     owner = desk._owner
-    lease, told = owner.tracking.track(caller.address, read.keys, interval, owner.ports.boot_ns())
+    lease, told = owner.tracking.track(caller, read.keys, interval, owner.ports.boot_ns())
     owner.tell(told)
     return lease
 
