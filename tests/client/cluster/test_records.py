@@ -1,0 +1,101 @@
+"""Typed records in a cluster: the model runs on its transactions unchanged."""
+
+from __future__ import annotations
+
+import pytest
+
+from fastness.client.cluster import ClusterTransaction
+from fastness.errors import UniqueViolation
+from fastness.model import Entity, Index
+from tests.client.cluster.clusters import Scene, play
+
+
+class Person(Entity, key="number"):
+    """Somebody with an address of their own."""
+
+    number: int
+    name: str
+    email: str
+    by_name = Index("name")
+    by_email = Index("email", unique=True)
+
+
+def test_records_and_indexes() -> None:
+    """Puts, queries over ranges, unique indexes, with a cache and without."""
+
+    async def scenario(scene: Scene) -> None:
+        async with (
+            scene.client(schema=[Person]) as db,
+            scene.client(schema=[Person], cache=True) as cached,
+        ):
+
+            async def add(tx: ClusterTransaction, number: int) -> None:
+                await tx.insert(Person(number=number, name=f"n{number % 3}", email=f"{number}@x"))
+
+            for number in range(9):
+                await db.run(add, number)
+
+            async def named(tx: ClusterTransaction, name: str) -> list[int]:
+                return [one.number async for one in tx.query_all(Person.by_name, name)]
+
+            for client in (db, cached, cached):
+                assert await client.run(named, "n1") == [1, 4, 7]
+
+            async def twice(tx: ClusterTransaction) -> None:
+                await tx.insert(Person(number=99, name="n1", email="4@x"))
+
+            with pytest.raises(UniqueViolation):
+                await db.run(twice)
+
+            async def rename(tx: ClusterTransaction) -> None:
+                person = await tx.require(Person, 4)
+                await tx.put(Person(number=4, name="n2", email=person.email))
+
+            await cached.run(rename)
+            for client in (db, cached):
+                assert await client.run(named, "n1") == [1, 7]
+                found = await client.transaction().fetch_by(Person.by_email, "4@x")
+                assert found is not None
+                assert found.name == "n2"
+
+    play(scenario, borders=(b"\xff\x01", b"\xff\x02", b"\xff\x02\x15"))
+
+
+def test_an_index_is_built_under_clients() -> None:
+    """One client adds an index and builds it; another with the same classes takes it up."""
+
+    class Before(Entity, key="number", kind="Thing"):
+        """Before."""
+
+        number: int
+        size: int
+
+    class After(Entity, key="number", kind="Thing"):
+        """With an index."""
+
+        number: int
+        size: int
+        by_size = Index("size")
+
+    async def scenario(scene: Scene) -> None:
+        async with scene.client(schema=[Before]) as old:
+
+            async def put(tx: ClusterTransaction, kind: type[Before | After], number: int) -> None:
+                await tx.put(kind(number=number, size=number % 2))
+
+            await old.run(put, Before, 1)
+        async with (
+            scene.client(schema=[After]) as new,
+            scene.client(schema=[After], cache=True) as other,
+        ):
+            await other.run(put, After, 2)
+            assert await new.build_indexes() == {}
+            await other.run(put, After, 3)
+
+            async def odd(tx: ClusterTransaction) -> list[int]:
+                return [one.number async for one in tx.query_all(After.by_size, 1)]
+
+            for client in (new, other):
+                assert await client.run(odd) == [1, 3]
+
+    play(scenario)
