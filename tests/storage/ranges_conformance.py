@@ -244,6 +244,14 @@ class RangesConformance:
             child.apply(commit(10, z="2"))
         child.apply(commit(11, z="2"))
 
+    def test_what_a_child_had_applied_counts(self, home: Home) -> None:
+        """The store's highest timestamp covers what a range was born with."""
+        store = home.open()
+        writer = Writer(store)
+        writer.send(writer.change(commit(10, a="1"), splits=[born(15)]))
+        assert store.applied == 15
+        assert home.reopen(store).applied == 15
+
     def test_a_child_takes_no_id_in_use(self, home: Home) -> None:
         """A range is never born over another, nor with a lower horizon than its parent's."""
         store = home.open()

@@ -112,6 +112,7 @@ def test_without_its_reserve_a_store_only_reads(disk: Path) -> None:
         lambda: Writer(store),
         lambda: store.record({"a": b"1"}),
         lambda: store.prune(1, ALL_KEYS, 1, 1),
+        lambda: store.settle(1, 1, 2),
     ):
         with pytest.raises(DiskFull, match="reserve"):
             call()

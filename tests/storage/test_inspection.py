@@ -47,6 +47,7 @@ def test_it_refuses_every_write(rocks_home: RocksHome, tmp_path: Path) -> None:
         lambda: inspected.open_range(RANGE, 9),
         lambda: inspected.record({"a": b"1"}),
         lambda: inspected.prune(RANGE, ALL_KEYS, 9, 9),
+        lambda: inspected.settle(RANGE, 1, 1),
         lambda: inspected.checkpoint(tmp_path / "copy"),
     ]
     for call in refused:

@@ -28,6 +28,7 @@ intervals = st.tuples(keys, st.sampled_from([*KEYS, b"\xff"])).map(
     lambda ends: KeyInterval(min(ends), max(ends))
 )
 writes = st.dictionaries(keys, st.none() | st.binary(max_size=3), max_size=4)
+wide_writes = st.dictionaries(keys, st.none() | st.binary(max_size=3), min_size=3, max_size=6)
 picks = st.integers(0, 7)
 
 
@@ -56,11 +57,17 @@ class Decided:
         """Whether a key is locked."""
         return key in self.writes or any(interval.contains(key) for interval in self.erased)
 
+    def reaches(self, interval: KeyInterval) -> bool:
+        """Whether something in an interval is locked."""
+        return any(map(interval.contains, self.writes)) or any(
+            clipped(one, interval) for one in self.erased
+        )
+
     def take(self, interval: KeyInterval) -> CommittedWrites | None:
         """The part of a range, from now on resolved; `None` if there is none."""
         part = {key: value for key, value in self.writes.items() if interval.contains(key)}
         erased = tuple(filter(None, (clipped(one, interval) for one in self.erased)))
-        if not part and not erased:
+        if not self.reaches(interval):
             return None
         self.writes = {key: value for key, value in self.writes.items() if key not in part}
         outside = (KeyInterval(b"", interval.begin), KeyInterval(interval.end, b"\xff\xff"))
@@ -90,10 +97,7 @@ class World:
 
     def unlocked(self, interval: KeyInterval) -> bool:
         """Whether nothing in an interval is locked."""
-        locked = [one for transaction in self.decided for one in transaction.erased]
-        return not any(clipped(interval, one) for one in locked) and all(
-            self.free(key) for key in KEYS if interval.contains(key)
-        )
+        return not any(transaction.reaches(interval) for transaction in self.decided)
 
     def horizon(self, interval: KeyInterval = ALL_KEYS) -> int:
         """From when on an interval can be read."""
@@ -115,6 +119,8 @@ class RangesMachine(RuleBasedStateMachine):
         self.store.open_range(1, 1)
         self.world.ranges[1] = ModelRange(ALL_KEYS, 1)
         self._all_durable()
+        for number in (0, 1):
+            self.commit(0, [dict.fromkeys(KEYS, b"%d" % number)], [], {})
 
     def make_home(self) -> Home:
         """The engine under test."""
@@ -123,22 +129,25 @@ class RangesMachine(RuleBasedStateMachine):
     # What leaseholders do.
 
     @rule(
-        pick=picks, gaps=st.lists(st.integers(1, 3), max_size=2), written=writes, erased=intervals
+        pick=picks,
+        written=st.lists(writes, min_size=1, max_size=4),
+        erased=st.lists(intervals, max_size=1),
+        records=st.dictionaries(st.binary(max_size=2), st.none() | st.just(b"r"), max_size=2),
     )
     def commit(
         self,
         pick: int,
-        gaps: list[int],
-        written: dict[bytes, bytes | None],
-        erased: KeyInterval,
+        written: list[dict[bytes, bytes | None]],
+        erased: list[KeyInterval],
+        records: dict[bytes, bytes | None],
     ) -> None:
-        """Write a batch of one range: a commit that writes, a commit that also erases."""
+        """Write a batch of one range, with its records; its last commit may erase as well."""
         range_id, part = self._picked(pick)
-        commits = [self._one_range(part, gap, written, None) for gap in gaps[:1]]
-        commits += [self._one_range(part, gap, written, erased) for gap in gaps[1:]]
-        self._send(Batch(range_id, part.epoch, part.number + 1, commits))
+        commits = [self._one_range(part, 1 + pick % 2, one) for one in written[:-1]]
+        commits.append(self._one_range(part, 1, written[-1], *erased))
+        self._send(Batch(range_id, part.epoch, part.number + 1, commits, records=records))
 
-    @rule(gap=st.integers(1, 3), written=writes, erased=st.lists(intervals, max_size=1))
+    @rule(gap=st.integers(1, 3), written=wide_writes, erased=st.lists(intervals, max_size=1))
     def decide(
         self, gap: int, written: dict[bytes, bytes | None], erased: list[KeyInterval]
     ) -> None:
@@ -154,7 +163,7 @@ class RangesMachine(RuleBasedStateMachine):
     def resolve(self, pick: int, first: int, count: int, gaps: list[int]) -> None:
         """Turn parts of decided transactions in one range into versions, oldest last."""
         range_id, part = self._picked(pick)
-        commits = [self._one_range(part, gap, dict.fromkeys(KEYS, b"w"), None) for gap in gaps]
+        commits = [self._one_range(part, gap, dict.fromkeys(KEYS, b"w")) for gap in gaps]
         resolved = self._parts(part.interval, first, count)
         self._send(Batch(range_id, part.epoch, part.number + 1, commits, resolved=resolved))
 
@@ -165,16 +174,10 @@ class RangesMachine(RuleBasedStateMachine):
         """Apply a commit only after a transaction that drew its timestamp later was resolved."""
         range_id, part = self._picked(pick)
         others = {key: value for key, value in written.items() if key not in part_of}
-        commit = self._one_range(part, 1, others, None)
-        resolved = self._one_range(part, 1, part_of, None)
+        commit = self._one_range(part, 1, others)
+        resolved = self._one_range(part, 1, part_of)
         self._send(Batch(range_id, part.epoch, part.number + 1, [], resolved=[resolved]))
         self._send(Batch(range_id, part.epoch, part.number + 1, [commit]))
-
-    @rule(pick=picks, names=st.dictionaries(st.binary(max_size=2), st.none() | st.just(b"r")))
-    def keep_records(self, pick: int, names: dict[bytes, bytes | None]) -> None:
-        """Write and remove records of a range."""
-        range_id, part = self._picked(pick)
-        self._send(Batch(range_id, part.epoch, part.number + 1, [], records=names))
 
     @rule(pick=picks, key=keys, later=st.integers(0, 2))
     def split(self, pick: int, key: bytes, later: int) -> None:
@@ -184,7 +187,7 @@ class RangesMachine(RuleBasedStateMachine):
             return
         self.ids += 1
         moved = {name: value for name, value in part.records.items() if name >= key}
-        horizon = max(part.horizon, min(part.horizon + later, self._horizon_max()))
+        horizon = max(part.horizon, min(part.horizon + later, self._horizon_max(part.interval)))
         child = Inherited(self.ids, 1 + later, part.applied, horizon, moved)
         self._send(
             Batch(
@@ -256,11 +259,11 @@ class RangesMachine(RuleBasedStateMachine):
     def prune(self, pick: int, step: int, limit: int, steps: int) -> None:
         """Raise the horizon of a range and prune it a little; whoever may read, reads the same."""
         range_id, part = self._picked(pick)
-        part.horizon = max(part.horizon, min(part.horizon + step, self._horizon_max()))
+        part.horizon = max(part.horizon, min(part.horizon + step, self._horizon_max(part.interval)))
         for _step in range(steps):
             done = self.store.prune(range_id, part.interval, part.horizon, limit, epoch=part.epoch)
             assert 0 <= done <= limit
-        self.sync()
+        self._sync()
         self.look_everywhere()
 
     def look_everywhere(self) -> None:
@@ -272,16 +275,15 @@ class RangesMachine(RuleBasedStateMachine):
 
     # What happens to the store.
 
-    @rule()
-    def sync(self) -> None:
-        """Make everything durable."""
-        self.store.sync()
-        self._all_durable()
-
-    @rule(keep=st.integers(0, 3))
-    def crash(self, keep: int) -> None:
-        """Lose the process; in memory also what was not synced but for a few batches."""
-        if isinstance(self.store, MemoryStore):
+    @rule(keep=st.integers(0, 3), how=st.sampled_from(["sync", "crash", "reopen"]))
+    def restart(self, keep: int, how: str) -> None:
+        """Make everything durable, or open the store again, after a crash or in good order."""
+        if how == "sync":
+            self._sync()
+            return
+        if how == "reopen":
+            self.store = self.home.reopen(self.store)
+        elif isinstance(self.store, MemoryStore):
             kept = min(keep, len(self.moments))
             self.world = deepcopy(self.moments[kept - 1] if kept else self.durable)
             self.store = self.store.crash(kept=kept)
@@ -291,31 +293,22 @@ class RangesMachine(RuleBasedStateMachine):
             self.store = self.home.crash()
         self._opened()
 
-    @rule()
-    def reopen(self) -> None:
-        """Close in good order and open again."""
-        self.store = self.home.reopen(self.store)
-        self._opened()
-
     # What readers find.
-
-    @rule(key=keys, back=st.integers(0, 12))
-    def get(self, key: bytes, back: int) -> None:
-        """Read a key at a timestamp that its own range retains."""
-        at = max(self.clock - back, self.world.horizon(KeyInterval(key, key + b"\x00")))
-        assert self.store.get(key, at) == self.world.versions.get(key, at)
-        assert self.store.newest(key) == self.world.versions.get(key, self.clock)
 
     @rule(
         interval=intervals, back=st.integers(0, 12), limit=st.integers(1, 9), reverse=st.booleans()
     )
-    def scan(self, interval: KeyInterval, back: int, limit: int, *, reverse: bool) -> None:
-        """Scan an interval at a timestamp that its ranges retain, and now."""
+    def read(self, interval: KeyInterval, back: int, limit: int, *, reverse: bool) -> None:
+        """Read at a timestamp that the ranges of what is read retain, and now."""
         at = max(self.clock - back, self.world.horizon(interval))
         expected = self.world.versions.scan(interval, at, limit, reverse=reverse)
         assert self.store.scan(interval, at=at, limit=limit, reverse=reverse) == expected
         newest = self.world.versions.scan(interval, self.clock, limit, reverse=reverse)
         assert self.store.scan_newest(interval, limit=limit, reverse=reverse) == newest
+        for key in KEYS:
+            at = max(self.clock - back, self.world.horizon(KeyInterval(key, key + b"\x00")))
+            assert self.store.get(key, at) == self.world.versions.get(key, at)
+        self.verify()
 
     @rule(back=st.integers(0, 12), length=st.integers(0, 12))
     def changes(self, back: int, length: int) -> None:
@@ -340,7 +333,6 @@ class RangesMachine(RuleBasedStateMachine):
             for key, cell in cells
         )
 
-    @rule()
     def verify(self) -> None:
         """Nothing is ever found wrong, and every range is as it should be."""
         assert self.store.verify() == []
@@ -364,10 +356,11 @@ class RangesMachine(RuleBasedStateMachine):
         self.verify()
         self.look_everywhere()
         for range_id, part in self.world.ranges.items():
-            while self.store.prune(range_id, part.interval, self.clock, 3):
+            part.horizon = self.clock
+            while self.store.prune(range_id, part.interval, part.horizon, 3):
                 pass
         assert rows_of_versions(self.store, range(1, self.ids + 1)) == 0
-        self.scan(ALL_KEYS, 0, 99, reverse=False)
+        self.read(ALL_KEYS, 0, 99, reverse=False)
         self.store.close()
 
     def _picked(self, pick: int) -> tuple[int, ModelRange]:
@@ -375,9 +368,9 @@ class RangesMachine(RuleBasedStateMachine):
         range_id = ids[pick % len(ids)]
         return range_id, self.world.ranges[range_id]
 
-    def _horizon_max(self) -> int:
-        """Below what may still be resolved."""
-        waiting = [transaction.timestamp - 1 for transaction in self.world.decided]
+    def _horizon_max(self, interval: KeyInterval) -> int:
+        """Below what may still be resolved in an interval. After a merge it may be above."""
+        waiting = [one.timestamp - 1 for one in self.world.decided if one.reaches(interval)]
         return min([self.clock, *waiting])
 
     def _one_range(
@@ -385,18 +378,17 @@ class RangesMachine(RuleBasedStateMachine):
         part: ModelRange,
         gap: int,
         written: dict[bytes, bytes | None],
-        erased: KeyInterval | None,
+        *erased: KeyInterval,
     ) -> CommittedWrites:
         """A commit of what of these writes lies in a range and is not locked."""
         self.clock += gap
-        gone = None if erased is None else clipped(erased, part.interval)
+        gone = filter(None, (clipped(one, part.interval) for one in erased))
         free = {
             key: value
             for key, value in written.items()
             if part.interval.contains(key) and self.world.free(key)
         }
-        unlocked = () if gone is None or not self.world.unlocked(gone) else (gone,)
-        return CommittedWrites(self.clock, free, unlocked)
+        return CommittedWrites(self.clock, free, tuple(filter(self.world.unlocked, gone)))
 
     def _parts(self, interval: KeyInterval, first: int, count: int) -> list[CommittedWrites]:
         """Parts of decided transactions in an interval, taken from them, the last first."""
@@ -424,6 +416,10 @@ class RangesMachine(RuleBasedStateMachine):
     def _remember(self) -> None:
         """Count what the model was told after a batch as part of it."""
         self.moments[-1] = deepcopy(self.world)
+
+    def _sync(self) -> None:
+        self.store.sync()
+        self._all_durable()
 
     def _all_durable(self) -> None:
         self.durable = deepcopy(self.world)
