@@ -473,6 +473,9 @@ class Leaseholder:
 
         def done() -> None:
             outcomes.forget(names, horizon)
+            if len(names) >= FORGOTTEN_AT_ONCE:
+                # More than this may have ended meanwhile: the next tick goes on.
+                self._forgot_ns -= FORGET_EVERY_NS
 
         self.enter(
             Entry(

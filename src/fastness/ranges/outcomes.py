@@ -70,9 +70,12 @@ class OutcomeTable:
         return names
 
     def forgetting(self, names: list[bytes], horizon: Timestamp) -> dict[bytes, bytes | None]:
-        """The rows to write so that these are forgotten, the horizon raised in the same write."""
+        """The rows to write so that these are forgotten, the horizon raised in the same write.
+
+        It never sinks, even where a new leaseholder knows less of the oracle's time.
+        """
         rows: dict[bytes, bytes | None] = dict.fromkeys(names)
-        rows[HORIZON_RECORD] = encode_timestamp(horizon)
+        rows[HORIZON_RECORD] = encode_timestamp(max(horizon, self.horizon))
         return rows
 
     def forget(self, names: list[bytes], horizon: Timestamp) -> None:
