@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from fastness.cache import CachedKey, NearCache
+from fastness.encoding.intervals import KeyInterval
 from fastness.limits import Limits
+from fastness.ranges.ports import Caller
 from fastness.ranges.requests import Grant, Invalidate, Scan
+from fastness.ranges.tracking import Tracking
 from fastness.storage import cells
 
 MS = 1_000_000
@@ -149,6 +154,40 @@ def test_own_writes_are_dropped_before_they_are_sent() -> None:
     cache.release(hold)
     cache.release(hold)
     assert filled(cache, b"a", cells.plain(7, b"2"))
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_own_writes_beyond_a_page_drop_it(reverse: bool) -> None:
+    """The leaseholder tracks the whole interval that was asked for, and forgets the whole."""
+    cache = NearCache(Limits())
+    tracking = Tracking(range_id=1, epoch=1, limits=Limits())
+    fill = cache.begin(1, [], Scan(b"a", b"z", 2, reverse), 0)
+    assert fill is not None
+    lease, _told = tracking.track(Caller("app", 1), [], KeyInterval(b"a", b"z"), 0)
+    assert lease is not None
+    given = tracking.grant(lease, boot_ns=0, left_ms=9_000, valid_from=5)
+    items = [(b"n", cells.plain(1, b"1")), (b"o", cells.plain(2, b"2"))]
+    items = items[::-1] if reverse else items
+    assert cache.finish(fill, given, [], items, complete=False, now_ns=0)
+    beyond = b"c" if reverse else b"x"
+    cache.hold([beyond], [])
+    tracking.forget_own(Caller("app", 2), lease.lease, [beyond], [])
+    # Nobody is told of this one: so nothing may be served that it changes.
+    assert not tracking.invalidate([b"nn"], [], 0, lambda: None)[0]
+    assert cache.find_scan(b"a", b"z", 2, 0, reverse=reverse) is None
+    assert len(cache) == 0
+
+
+def test_own_writes_beside_a_page_leave_it() -> None:
+    """Neither a key nor an interval outside what was asked for touches it."""
+    cache = NearCache(Limits())
+    fill = cache.begin(1, [], Scan(b"b", b"y", 1), 0)
+    assert fill is not None
+    cache.finish(fill, grant(), [], [(b"c", cells.plain(1, b"1"))], complete=False, now_ns=0)
+    cache.hold([b"a", b"y"], [(b"y", b"z")])
+    assert cache.find_scan(b"b", b"y", 1, 0, reverse=False) is not None
+    cache.hold([], [(b"x", b"z")])
+    assert cache.find_scan(b"b", b"y", 1, 0, reverse=False) is None
 
 
 def test_holds_of_two_commits_add_up() -> None:

@@ -97,6 +97,12 @@ class CachedScan:
         self.taken = False
 
     @property
+    def is_partial(self) -> bool:
+        """Whether it speaks for less than the interval asked for."""
+        begin, end, _reverse = self.asked
+        return (begin, end) != tuple(self.covered)
+
+    @property
     def expires(self) -> bool:
         """Whether a reader needs a timestamp to judge any of it."""
         return any(cell[:1] >= b"\x80" for _key, cell in self.items)
@@ -170,6 +176,8 @@ class NearCache:
         self._keys: dict[bytes, CachedKey] = {}
         self._ordered = SortedKeys()
         self._scans: dict[tuple[bytes, bytes, bool], CachedScan] = {}
+        self._partial: dict[CachedScan, None] = {}
+        """Those that speak for less than was asked, and is tracked for them."""
         self._shelves: Shelves[CachedScan] = Shelves()
         self._leases: dict[int, HeldLease] = {}
         self._revoked: dict[int, tuple[int, int]] = {}
@@ -350,6 +358,8 @@ class NearCache:
         if entry.covered.begin >= entry.covered.end or not self._shelves.add(entry.covered, entry):
             return
         self._scans[entry.asked] = entry
+        if entry.is_partial:
+            self._partial[entry] = None
         self._add(entry)
 
     def _add(self, entry: Cached) -> None:
@@ -410,10 +420,24 @@ class NearCache:
         self._numbers += 1
         hold = Hold(self._numbers, keys, intervals)
         self._drop(keys, intervals)
+        self._drop_partial(keys, intervals)
         self._holds[hold.number] = hold
         for key in keys:
             self._held_keys[key] = self._held_keys.get(key, 0) + 1
         return hold
+
+    def _drop_partial(self, keys: list[bytes], intervals: list[Interval]) -> None:
+        """Take away the pages of whose whole interval this client's commit writes any.
+
+        The leaseholder tracks a scan by the interval asked for, not knowing how far its page
+        came, and forgets it with a commit of its client that writes there.
+        """
+        for scan in list(self._partial):
+            begin, end, _reverse = scan.asked
+            if any(begin <= key < end for key in keys) or any(
+                low < end and begin < high for low, high in intervals
+            ):
+                self._take(scan)
 
     def release(self, hold: Hold) -> None:
         """The commit has ended, one way or the other."""
@@ -471,4 +495,5 @@ class NearCache:
             self._ordered.remove(entry.key)
         elif type(entry) is CachedScan:
             del self._scans[entry.asked]
+            self._partial.pop(entry, None)
             self._shelves.remove(entry.covered, entry)
