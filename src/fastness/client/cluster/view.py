@@ -46,6 +46,9 @@ class View:
             raise InvalidTimestamp(
                 f"timestamp {timestamp} was never issued: the newest is {core.calls.issued}"
             )
+        while self._at is None and timestamp < self.timestamp and not self.drawn:
+            # Another read of the same transaction has meanwhile used what is newer.
+            timestamp = await core.timestamps.read()
         if self.drawn:
             # Another read of the same transaction was faster: one snapshot for both.
             return
