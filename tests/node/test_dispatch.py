@@ -14,6 +14,8 @@ from fastness.node import Node
 from fastness.placement.descriptors import Descriptor
 from fastness.ranges.identity import transaction_id
 from fastness.ranges.requests import (
+    CommitOne,
+    Content,
     Decide,
     Decision,
     Done,
@@ -21,6 +23,7 @@ from fastness.ranges.requests import (
     Read,
     ReadAnswer,
     Resolve,
+    Write,
 )
 from fastness.testing.simulation import World
 from fastness.wire.messages import (
@@ -33,6 +36,7 @@ from fastness.wire.messages import (
     MapAnswer,
     MapRequest,
     Refusal,
+    SplitRange,
     TakeRange,
     encode_frame,
 )
@@ -157,6 +161,29 @@ def test_a_call_that_came_twice_is_answered_once() -> None:
         answer = await client.ask_raw(node.address, frame, 903)
         assert answer == Decision(0)
         assert node.counts.repeated <= 1
+
+    with_one_node(scenario)
+
+
+def test_a_copy_of_a_commit_refused_as_misplaced_is_never_taken() -> None:
+    """Its client was told, sent it elsewhere or anew, and may have given it up for good since.
+
+    Refused, a commit leaves nothing behind: where the range has come here meanwhile, a late
+    copy would be taken for a first one, and the transaction happen twice.
+    """
+
+    async def scenario(client: Asker, node: Node, place: Descriptor) -> None:
+        identity = transaction_id(birth=client.issued, nonce=7, anchor=b"b")
+        content = Content(writes=[Write(b"b", b"twice")], size=6)
+        body = CommitOne(place.range_id, place.generation + 1, identity, client.issued, content)
+        frame = encode_frame(CALL, 904, client.issued, body)
+        assert refused(await client.ask_raw(node.address, frame, 904)) == "range_moved"
+        split = SplitRange(place.range_id, place.generation, b"m")
+        assert isinstance(await client.ask(node.address, split, patience_ms=5_000), Done)
+        assert (await client.holder_of(b"b")).generation == place.generation + 1
+        assert await client.ask_raw(node.address, frame, 904) is None
+        assert await client.read(b"b") is None
+        assert node.counts.repeated == 1
 
     with_one_node(scenario)
 

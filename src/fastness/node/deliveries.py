@@ -37,12 +37,11 @@ class Deliveries:
     def is_first(self, caller: Caller) -> bool:
         """Whether this call was not taken before; it is from now on."""
         address, number = caller
-        sender = self._senders.get(address)
-        if sender is None:
-            sender = self._senders[address] = _Sender()
-            if len(self._senders) > SENDERS_MAX:
-                # The one heard of first: its process has been restarted long since.
-                del self._senders[next(iter(self._senders))]
+        sender = self._senders.pop(address, None) or _Sender()
+        # In the order they were heard of last.
+        self._senders[address] = sender
+        if len(self._senders) > SENDERS_MAX:
+            del self._senders[next(iter(self._senders))]
         if number in sender.taken or number <= sender.highest - WINDOW:
             return False
         sender.taken[number] = None

@@ -152,6 +152,11 @@ class Dispatch:
 
     def _range_request(self, caller: Caller, request: RangeRequest) -> None:
         site = self._site
+        if type(request) in _COMMITTING and not self._deliveries.is_first(caller):
+            # The network has brought it twice. Of a first copy that was refused as misplaced, too:
+            # its client has gone on from there, and this node may hold the range by now.
+            site.counts.repeated += 1
+            return
         shell = self._held.get(request.range_id)
         if shell is None:
             site.counts.misrouted += 1
@@ -166,9 +171,7 @@ class Dispatch:
             )
             self._refuse(caller, error, corrections(site.view, request))
             return
-        if caller in shell.callers or (
-            type(request) in _COMMITTING and not self._deliveries.is_first(caller)
-        ):
+        if caller in shell.callers:
             # The network has brought it twice; the one answer goes to both.
             site.counts.repeated += 1
             return
