@@ -7,9 +7,10 @@ from dataclasses import replace
 import pytest
 
 from fastness.encoding.timestamps import from_milliseconds
-from fastness.ranges.requests import Read
+from fastness.ranges.requests import Done, Read
 from fastness.testing.simulation import Rates, World
 from fastness.testing.simulation.stores import StoreRates
+from fastness.wire.messages import SplitRange
 from tests.node.clusters import LIMITS, STORE, Cluster, refused
 
 
@@ -51,6 +52,30 @@ def test_a_demoted_primary_is_not_believed() -> None:
             await client.write(b"a", b"2")
             assert await client.read(b"a") == b"2"
             assert cluster.node(holder).counts.stale_reads > 0
+
+        world.run(scenario())
+
+
+def test_a_primary_from_before_a_split_is_not_believed() -> None:
+    """A range born since has no batch yet: an answer by somebody who never heard of it is old."""
+    with World(seed=4) as world:
+        cluster = Cluster(world, nodes=1)
+
+        async def scenario() -> None:
+            await cluster.start()
+            client = cluster.client
+            await client.write(b"z", b"1")
+            place = await client.holder_of(b"z")
+            stale_for = frozenset({place.holder.partition("#")[0]})
+            world.store(STORE).fail_over(stale_ms=2_000, stale_for=stale_for)
+            await client.write(b"z", b"2")
+            split = SplitRange(place.range_id, place.generation, b"m")
+            assert isinstance(await client.ask(place.holder, split, patience_ms=5_000), Done)
+            while (await client.holder_of(b"z")).begin != b"m":
+                await client.pause(20)
+            before = cluster.node(place.holder).counts.stale_reads
+            assert await client.read(b"z") == b"2"
+            assert cluster.node(place.holder).counts.stale_reads > before
 
         world.run(scenario())
 

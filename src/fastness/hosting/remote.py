@@ -34,8 +34,9 @@ class StoreRead(msgspec.Struct, frozen=True, array_like=True):
 class StoreAnswer(msgspec.Struct, frozen=True, array_like=True):
     """Cells and entries as stored, and where the range stood when they were read.
 
-    `number` is the range's last applied batch: an answer below what was acknowledged comes from
-    a demoted primary and is refused. `prune_horizon` was looked at after the rows were read.
+    `number` is the range's last applied batch, -1 where the store knows no such range: an answer
+    below what was acknowledged comes from a demoted primary, perhaps one from before the range was
+    split off, and is refused. `prune_horizon` was looked at after the rows were read.
     """
 
     cells: list[bytes | None]

@@ -15,8 +15,9 @@ class Home(MemoryStore):
     """A memory store that tells where its ranges stand, and fails over instead of crashing."""
 
     def number(self, range_id: int) -> int:
-        """The number of the batch a range used last: applied, or given up by `settle`."""
-        return self._row(range_id).batch_number
+        """The number of the batch a range used last, -1 for a range that was never opened."""
+        row = self._row(range_id)
+        return row.batch_number if row.epoch else -1
 
     def given_up(self, range_id: int) -> int:
         """The highest number `settle` used up, 0 for none."""
