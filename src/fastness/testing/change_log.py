@@ -54,39 +54,29 @@ def check_change_log(
 
 
 def resolve_by_log(attempts: Iterable[Attempt], log: Sequence[tuple[int, Changes]]) -> int:
-    """Settle unknown outcomes by the unique values they wrote; how many could not be.
+    """Settle unknown outcomes by the commits in the log that can only be theirs.
 
-    What committed is in the log, so what is not in it did not: the log must be complete.
+    What committed is in the log, so what is not in it did not: the log must be complete. Returns
+    how many could not be settled.
     """
-    written = {
-        (key, value): timestamp for timestamp, changes in log for key, value in changes.items()
-    }
     attempts = list(attempts)
-    left: list[Attempt] = []
-    for one in attempts:
-        if one.outcome is not Outcome.UNKNOWN or not one.writes or one.commit_timestamp:
-            continue
-        pairs = [(done.key, done.value) for done in one.writes if isinstance(done, Set)]
-        marks = [pair for pair in pairs if pair[1] is not None]
-        found = [written[pair] for pair in marks if pair in written]
-        if found:
-            one.resolve(found[0])
-        elif marks and not any(isinstance(done, Erase) for done in one.writes):
-            one.resolve(None)
-        else:
-            left.append(one)
+    left = [
+        one
+        for one in attempts
+        if one.outcome is Outcome.UNKNOWN and one.writes and not one.commit_timestamp
+    ]
     return _resolve_by_elimination(left, attempts, log)
 
 
 def _resolve_by_elimination(
     left: list[Attempt], attempts: list[Attempt], log: Sequence[tuple[int, Changes]]
 ) -> int:
-    """Settle attempts by the commits in the log that can only be theirs; how many could not be."""
+    """Strike out what others did, then whatever has one candidate left, until nothing changes."""
     taken = {one.writes_at for one in attempts if one.writes_at}
     strays = {timestamp: changes for timestamp, changes in log if timestamp not in taken}
     while True:
         fits = {
-            one.index: [at for at, changes in strays.items() if _may_be_of(one, changes)]
+            one.index: [at for at, changes in strays.items() if _may_be_of(one, at, changes)]
             for one in left
         }
         rivals = [at for places in fits.values() for at in places]
@@ -106,8 +96,10 @@ def _resolve_by_elimination(
             return len(left)
 
 
-def _may_be_of(one: Attempt, changes: Changes) -> bool:
+def _may_be_of(one: Attempt, timestamp: int, changes: Changes) -> bool:
     """Whether a commit in the log can be this attempt's."""
+    if timestamp <= max(one.read_timestamp or 0, int.from_bytes(one.identity[:8], "big")):
+        return False
     for effect in one.writes:
         if isinstance(effect, Set):
             if effect.value is not None and changes.get(effect.key) != effect.value:

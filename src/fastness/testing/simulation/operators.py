@@ -12,8 +12,12 @@ from collections.abc import Callable
 from itertools import pairwise
 from random import Random
 
+from msgspec.structs import replace
+
 from fastness.client.cluster import ClusterClient
 from fastness.errors import FastnessError
+from fastness.placement.cluster_view import decode_descriptor, encode_descriptor, range_key
+from fastness.placement.coordinator import Put
 from fastness.placement.descriptors import Descriptor
 from fastness.testing.simulation.world import World
 from fastness.wire.messages import Body, Drain, MergeRange, SplitRange, TransferLease
@@ -37,6 +41,7 @@ class Operator:
         self.client = client
         self.nodes = nodes
         self.some_key = some_key
+        self.coordinator = world.coordinator_for(world.process("operator"))
         self.random = world.stream("operator")
         self.asked: Counter[str] = Counter()
         self.stopping = False
@@ -51,8 +56,11 @@ class Operator:
             await asyncio.sleep(random.expovariate(1.0) * self.rest_ms / 1_000)
             try:
                 await self.client.core.routes.refreshed()
-                if random.random() < 0.06:
+                roll = random.random()
+                if roll < 0.06:
                     await self._drain()
+                elif roll < 0.09:
+                    await self._disown()
                 else:
                     await random.choice(changes)()
             except FastnessError:
@@ -98,6 +106,22 @@ class Operator:
             one, to = self.random.choice(ranges), self.random.choice(self.nodes())
             body = TransferLease(one.range_id, one.generation, to)
             await self._ask("transfer", one.holder, body)
+
+    async def _disown(self) -> None:
+        """Write a descriptor by hand, as nobody should: the range looks as if nobody held it.
+
+        Its holder's session lives on, so only comparing the descriptor at each renewal tells it.
+        """
+        ranges = self._ranges()
+        if not ranges:
+            return
+        key = range_key(self.random.choice(ranges).range_id)
+        _, entries = await self.coordinator.read(key)
+        if key in entries:
+            self.asked["disown"] += 1
+            found = decode_descriptor(entries[key].value)
+            free = encode_descriptor(replace(found, holder="", session=0))
+            await self.coordinator.write({key: entries[key].revision}, [Put(key, free)])
 
     async def _drain(self) -> None:
         """Drain a node, and restart it whether or not it has finished."""
