@@ -14,7 +14,7 @@ from dataclasses import replace
 
 from fastness.encoding.intervals import SYSTEM_END, KeyInterval
 from fastness.encoding.timestamps import Timestamp, from_milliseconds
-from fastness.errors import FastnessError
+from fastness.errors import FastnessError, StoreDamaged
 from fastness.limits import Limits
 from fastness.ranges.identity import TransactionId, anchor_of, transaction_id
 from fastness.ranges.leaseholder import Leaseholder
@@ -59,6 +59,8 @@ class World:
         self.held: dict[str, deque[Callable[[], None]]] = {}
         self.effects: deque[tuple[str, Callable[[], None]]] = deque()
         self.ranges: dict[int, Shell] = {}
+        self.damaged: list[bytes] = []
+        """Keys that the store cannot read."""
         self.stories: list[str] = []
         self._numbers = 0
 
@@ -295,6 +297,10 @@ class Shell:
         """Read the store when the effect is carried out."""
 
         def effect() -> None:
+            damaged = [key for key in keys if key in self.world.damaged]
+            if damaged:
+                self.leaseholder.read_failed(token, StoreDamaged(f"{damaged[0]!r} is damaged"))
+                return
             store = self.world.store
             cells = store.get_many(keys, at)
             entries = []

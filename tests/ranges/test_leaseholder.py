@@ -11,6 +11,7 @@ from fastness.errors import (
     Overloaded,
     RangeMoved,
     SnapshotTooOld,
+    StoreDamaged,
 )
 from fastness.ranges.ports import Caller
 from fastness.ranges.requests import (
@@ -296,6 +297,22 @@ def test_atomic_operations_of_a_prepare_are_evaluated_under_its_lock() -> None:
     assert world.answer(blind) is None
     world.decide(identity, world.draw())
     assert world.values(world.read(b"n")) == [(3).to_bytes(8, "little")]
+
+
+def test_a_damaged_value_fails_who_counts_on_it_and_nobody_else() -> None:
+    """The batch goes on without those that it cannot evaluate, even if nobody is left in it."""
+    world = World()
+    world.open()
+    world.damaged.append(b"n")
+    with world.hold("apply"):
+        world.commit({b"x": b"1"})
+        plain = world.commit({b"a": b"1"})
+        counting = world.commit(atomics={b"n": ADD_ONE})
+    assert isinstance(world.answer(counting), StoreDamaged)
+    assert world.values(world.read(b"a", at=world.committed(plain))) == [b"1"]
+    assert isinstance(world.answer(world.commit(atomics={b"n": ADD_ONE})), StoreDamaged)
+    assert world.committed(world.commit({b"a": b"2"}))
+    assert world.ranges[1].leaseholder.undecided == 0
 
 
 def test_an_atomic_operation_that_cannot_be_done_leaves_no_lock() -> None:

@@ -146,6 +146,8 @@ class Leaseholder:
         self.range = Range(state, visible=state.applied, limits=self.limits)
         self.range.gate = self.admission.gate
         self.range.declared = declared_of(self.records)
+        # Turns are promised to nobody beyond a change of shape: who starves takes another.
+        self._turns.clear()
         self.locks = LockTable()
         for name, data in sorted(self.records.items()):
             if name[:1] == INTENT:
@@ -315,11 +317,18 @@ class Leaseholder:
             self._assign()
 
     def _found_atomics(self, keys: list[bytes], found: StoreFound | FastnessError) -> None:
-        if isinstance(found, FastnessError):
+        if not isinstance(found, FastnessError):
+            self._atomics = dict(zip(keys, found[0], strict=True))
+        elif found.retryable:
             # Nothing was written yet; reads fail for a moment only, or the range is retired.
             self.read_store(keys, None, self.range.visible, partial(self._found_atomics, keys))
             return
-        self._atomics = dict(zip(keys, found[0], strict=True))
+        else:
+            # A value that is damaged must not keep all others from being written.
+            self._atomics = {}
+            for commit in self.range.drop_atomics(found):
+                if isinstance(commit, RangeCommit):
+                    self.admission.settle(commit)
         self._assign()
 
     def drawn(self, first: Timestamp, count: int) -> None:

@@ -170,6 +170,18 @@ class Range:
             self._admit_again(self._overflow.popleft())
         return len(closing.commits)
 
+    def drop_atomics(self, error: FastnessError) -> list[Commit]:
+        """Fail those of the frozen batch whose atomic operations cannot be evaluated; who they are.
+
+        The block still has a timestamp for each: those left over are thrown away.
+        """
+        closing = present(self._written, "no batch is frozen")
+        dropped = [commit for commit in closing.commits if commit.atomics is not None]
+        closing.commits = [commit for commit in closing.commits if commit.atomics is None]
+        for commit in dropped:
+            commit.fail(error)
+        return dropped
+
     def assign(self, first: Timestamp, found: dict[bytes, bytes | None]) -> Batch | None:
         """The frozen batch under a block of timestamps drawn since.
 
