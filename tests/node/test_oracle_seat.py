@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from fastness.placement.coordinator import CEILING
+from fastness.node.oracle_seat import TERMS, ceiling_of_term
+from fastness.placement.cluster_view import decode_oracle
+from fastness.placement.coordinator import CEILING, ORACLE
 from fastness.testing.simulation import Rates, World
 from fastness.testing.simulation.coordinator import COORDINATOR
 from fastness.wire.messages import Draw, Drawn
@@ -37,6 +39,27 @@ def test_timestamps_rise_through_every_succession(seed: int) -> None:
                     assert last < ceiling
                 oracle = (await client.map()).oracle
                 world.restart(cluster.name_of(oracle))
+
+        world.run(scenario())
+
+
+def test_a_ceiling_tells_whose_it_is() -> None:
+    """Two terms that want the same ceiling write different ones, neither below it."""
+    for wanted in (1, TERMS - 1, 5 * TERMS, 5 * TERMS + 7):
+        first, second = (ceiling_of_term(wanted, epoch) for epoch in (7, 8))
+        assert first != second
+        assert wanted <= min(first, second)
+        assert max(first, second) < wanted + TERMS
+    with World(seed=5) as world:
+        cluster = Cluster(world, nodes=2)
+
+        async def scenario() -> None:
+            await cluster.start()
+            for _term in range(2):
+                await cluster.client.draw()
+                epoch = decode_oracle(world.coordinator.snapshot()[ORACLE]).epoch
+                assert ceiling_of(world) % TERMS == epoch
+                world.restart(cluster.name_of((await cluster.client.map()).oracle))
 
         world.run(scenario())
 

@@ -32,6 +32,18 @@ from fastness.wire.messages import Drawn
 DRAW_MAX = 1 << 16
 """Timestamps in one block."""
 
+TERMS = 1 << 12
+"""Ceilings of so many terms in a row all differ."""
+
+
+def ceiling_of_term(wanted: Timestamp, epoch: int) -> Timestamp:
+    """The lowest ceiling from `wanted` on that no term near this one could write.
+
+    Read back after a write in doubt it tells whose write it was: a deposed holder that found the
+    very value it had wanted, written by its successor, would issue what the successor may.
+    """
+    return wanted + (epoch - wanted) % TERMS
+
 
 class OracleTerm:
     """One epoch of the role on this node."""
@@ -119,7 +131,7 @@ class OracleTerm:
                 ceiling = self._role.ceiling_wanted()
                 if not ceiling:
                     return
-                await self._write_ceiling(ceiling)
+                await self._write_ceiling(ceiling_of_term(ceiling, self.lease.epoch))
         finally:
             self._raising = False
 
