@@ -5,7 +5,13 @@ from __future__ import annotations
 import pytest
 
 from fastness.testing import Outcome
-from fastness.testing.change_log import Changes, check_change_log, resolve_by_log
+from fastness.testing.change_log import (
+    Changes,
+    LogPage,
+    check_change_log,
+    check_pages,
+    resolve_by_log,
+)
 from fastness.testing.ledger import Add, Erase, Set, StampKey
 from tests.histories.ledgers import Script
 
@@ -88,3 +94,24 @@ def test_unknown_outcomes_are_settled(script: Script) -> None:
     assert [one.writes_at for one in script.attempts] == [10, 20, 30, 0, 40]
     assert [one.outcome for one in script.attempts][2:] == [UNKNOWN, FAILED, UNKNOWN]
     assert found(script, entries) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "found"),
+    [
+        ([(10, {b"a": b"1"}), (20, {b"a": None})], []),
+        ([(10, {b"a": b"1"})], ["late-change"]),
+        ([(10, {b"a": b"2"}), (20, {b"a": None})], ["changed-page"]),
+        ([(10, {b"a": b"1"}), (15, {b"b": b"1"}), (20, {b"a": None})], ["vanished-change"]),
+    ],
+)
+def test_pages_up_to_a_closed_timestamp(changes: Log, found: list[str]) -> None:
+    """What was read of (5, 20] is what the log says of it in the end, no more and no less."""
+    log: dict[int, Changes] = {
+        5: {b"a": b"0"},
+        10: {b"a": b"1"},
+        20: {b"a": None},
+        21: {b"b": b"9"},
+    }
+    report = check_pages([LogPage("store", 5, 20, changes)], {"store": log})
+    assert list(report.counts) == found

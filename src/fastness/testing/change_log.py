@@ -10,9 +10,10 @@ The log also settles outcomes that clients never learned: `resolve_by_log`.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
-from typing import Final
+from typing import Final, NamedTuple
 
 from fastness.testing._accusations import Accuser, report_on
 from fastness.testing._ledger_words import shown_bytes, shown_moment
@@ -20,6 +21,12 @@ from fastness.testing._timeline import Timeline
 from fastness.testing.history import Outcome
 from fastness.testing.ledger import Add, Attempt, Effect, Erase, Extend, Set, StampValue
 from fastness.testing.report import Report
+
+_PAGE_TITLES: Final = {
+    "late-change": "a commit appeared at or below a closed timestamp",
+    "changed-page": "a commit at or below a closed timestamp changed",
+    "vanished-change": "a commit at or below a closed timestamp vanished",
+}
 
 Changes = Mapping[bytes, bytes | None]
 """What one commit changed: values, `None` for what it removed."""
@@ -110,6 +117,41 @@ def _may_be_of(one: Attempt, timestamp: int, changes: Changes) -> bool:
         elif isinstance(effect, Add | StampValue) and effect.key not in changes:
             return False
     return True
+
+
+class LogPage(NamedTuple):
+    """What a follower read of one store's log: everything in (after, up_to], it was promised."""
+
+    store: str
+    after: int
+    up_to: int
+    changes: Sequence[tuple[int, Changes]]
+
+
+def check_pages(pages: Sequence[LogPage], logs: Mapping[str, Mapping[int, Changes]]) -> Report:
+    """Judge pages read up to closed timestamps against what each store's log held in the end."""
+    report = Report("closed-pages", len(pages), sum(len(one.changes) for one in pages), 0)
+    accuser = Accuser(report, _PAGE_TITLES)
+    stamps = {store: sorted(log) for store, log in logs.items()}
+    for page in pages:
+        ordered, log = stamps[page.store], logs[page.store]
+        low = bisect_right(ordered, page.after)
+        due = ordered[low : bisect_right(ordered, page.up_to, low)]
+        found = dict(page.changes)
+        where = f"the page of {page.store} from {shown_moment(page.after)} to closed "
+        where += shown_moment(page.up_to)
+        for timestamp in due:
+            if timestamp not in found:
+                what = f"{where} lacks the commit of {shown_moment(timestamp)}, which came later"
+                accuser.accuse("late-change", what, ())
+            elif dict(found[timestamp]) != dict(log[timestamp]):
+                what = f"{where} shows the commit of {shown_moment(timestamp)} otherwise"
+                accuser.accuse("changed-page", what, ())
+        for timestamp in found:
+            if timestamp not in log:
+                what = f"{where} shows a commit of {shown_moment(timestamp)}, which vanished later"
+                accuser.accuse("vanished-change", what, ())
+    return report
 
 
 class _Judge:

@@ -28,6 +28,7 @@ from fastness.testing.history import Outcome
 from fastness.testing.ledger import Ledger, Set
 from fastness.testing.recording import RecordedDatabase, RecordedTransaction
 from fastness.testing.simulation.crowd import Crowd
+from fastness.testing.simulation.followers import Follower
 from fastness.testing.simulation.operators import Operator
 from fastness.testing.simulation.processes import SimulatedProcess
 from fastness.testing.simulation.report import Finding, RunReport
@@ -40,6 +41,8 @@ from fastness.testing.simulation.world import World
 SETUP_MS_MAX = 20_000.0
 STEP_S = 0.02
 """How often the harness looks, in virtual seconds."""
+LOOK_S = 0.05
+"""How often the change logs are followed, and commits counted."""
 VIRTUAL_MS_MAX = 120_000.0
 PROBES = 12
 """Transactions that must go through at the end."""
@@ -75,6 +78,7 @@ class SimulatedCluster:
         """Every one that ever ran."""
         self.crowd = Crowd(self.world, scenario, self.workloads, self.ledger, self.addresses)
         self.swarm = Swarm(self.world, scenario.plan)
+        self.follower = Follower(self.world.stores, self._living_nodes, scenario.ranges())
         self.operator: Operator | None = None
         self.report = RunReport(
             seed=scenario.seed, command=scenario.command(), plan=scenario.plan.describe()
@@ -92,7 +96,8 @@ class SimulatedCluster:
         except InvariantViolation as error:
             self._found(type(error).__name__, _story(error))
         else:
-            for verdict in judge(self.ledger, self.workloads, self.log()):
+            logs = {store.name: store.log() for store in self.world.stores()}
+            for verdict in judge(self.ledger, self.workloads, logs, self.follower.pages):
                 for anomaly in verdict.anomalies:
                     self._found(anomaly.name, f"{verdict.checker}: {anomaly}")
             report.unresolved = len(self.ledger.unresolved())
@@ -165,7 +170,9 @@ class SimulatedCluster:
         """Let faults strike for their time, and clients act until enough was committed."""
         world, scenario = self.world, self.scenario
         end_ms = world.now_ms + scenario.faults_ms
-        await asyncio.sleep(scenario.faults_ms / 1_000)
+        while world.now_ms < end_ms:
+            self.follower.look()
+            await asyncio.sleep(LOOK_S)
         early = self._commits()
         self.swarm.quiet()
         while self._commits() < scenario.commits:
@@ -175,7 +182,8 @@ class SimulatedCluster:
                     f"{world.now_ms / 1_000:.0f} virtual seconds; faults stopped at "
                     f"{end_ms / 1_000:.0f}"
                 )
-            await asyncio.sleep(STEP_S)
+            self.follower.look()
+            await asyncio.sleep(LOOK_S)
         self.report.late_commits = self._commits() - early
 
     async def _end(self) -> None:
@@ -208,14 +216,16 @@ class SimulatedCluster:
 
     def undecided(self) -> dict[str, int]:
         """Intents and decisions that nodes still hold, by node and range."""
+        return {
+            f"{node.address} range {range_id}": holder.undecided
+            for node in self._living_nodes()
+            for range_id, holder in node.leaseholders.items()
+            if holder.undecided
+        }
+
+    def _living_nodes(self) -> list[Node]:
         alive = self.addresses()
-        left = {}
-        for node in self.nodes:
-            if node.address in alive:
-                for range_id, holder in node.leaseholders.items():
-                    if holder.undecided:
-                        left[f"{node.address} range {range_id}"] = holder.undecided
-        return left
+        return [node for node in self.nodes if node.address in alive]
 
     async def _resolve(self, client: ClusterClient) -> None:
         """Ask what became of the transactions whose clients never learned it."""
@@ -284,14 +294,6 @@ class SimulatedCluster:
 
     def _commits(self) -> int:
         return self.ledger.committed
-
-    def log(self) -> list[tuple[int, dict[bytes, bytes | None]]]:
-        """The change log of all stores together."""
-        log: dict[int, dict[bytes, bytes | None]] = {}
-        for store in self.world.stores():
-            for timestamp, writes in store.log().items():
-                log.setdefault(timestamp, {}).update(writes)
-        return sorted(log.items())
 
     def _found(self, name: str, explanation: str) -> None:
         self.report.findings.append(Finding(name, explanation))

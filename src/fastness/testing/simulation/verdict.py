@@ -2,28 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from fastness.encoding.intervals import USER_END
-from fastness.testing.change_log import check_change_log, resolve_by_log
+from fastness.testing.change_log import (
+    Changes,
+    LogPage,
+    check_change_log,
+    check_pages,
+    resolve_by_log,
+)
 from fastness.testing.ledger import Ledger
 from fastness.testing.replay import check_replay
 from fastness.testing.report import Report
 from fastness.testing.simulation.workloads import SimulatedWorkload
 
-Log = Sequence[tuple[int, Mapping[bytes, bytes | None]]]
+StoreLog = Mapping[int, Changes]
+"""The changes of one store, by commit timestamp."""
 
 
-def judge(ledger: Ledger, workloads: Sequence[SimulatedWorkload], log: Log) -> list[Report]:
-    """Reports of all checkers, the universal ones first. The log must be complete."""
+def judge(
+    ledger: Ledger,
+    workloads: Sequence[SimulatedWorkload],
+    logs: Mapping[str, StoreLog],
+    pages: Sequence[LogPage],
+) -> list[Report]:
+    """Reports of all checkers, the universal ones first. The logs must be complete."""
+    log = merged(logs.values())
     resolve_by_log(ledger.attempts, log)
     reports = [
+        check_pages(pages, logs),
         check_change_log(ledger.attempts, log, concerns=_is_known),
         check_replay(ledger.attempts),
     ]
     for workload in workloads:
         reports += workload.judge(ledger)
     return reports
+
+
+def merged(logs: Iterable[StoreLog]) -> list[tuple[int, Changes]]:
+    """One log of several stores: a commit in two of them is one."""
+    together: dict[int, dict[bytes, bytes | None]] = {}
+    for log in logs:
+        for timestamp, changes in log.items():
+            together.setdefault(timestamp, {}).update(changes)
+    return sorted(together.items())
 
 
 def _is_known(key: bytes) -> bool:
