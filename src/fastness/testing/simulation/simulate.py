@@ -16,9 +16,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 
-from fastness.testing.simulation import garden  # noqa: F401 - importing it adds its bugs
+from fastness.testing.simulation.bugs import planted
 from fastness.testing.simulation.cluster import SimulatedCluster
-from fastness.testing.simulation.planted import planted
 from fastness.testing.simulation.report import RunReport
 from fastness.testing.simulation.scenario import Scenario
 

@@ -2,7 +2,7 @@
 
 A checker that has never failed proves nothing. Every rule of `docs/CONSISTENCY.md` that a fault
 could break has a bug here: it replaces one small piece of the production code while a run lasts,
-and puts it back. `tests/simulation/planted` shows that each is caught within a stated number of
+and puts it back. `tests/simulation/bugs` shows that each is caught within a stated number of
 seeds. Production code knows nothing of this module, so nothing can switch a bug on outside the
 simulator.
 
@@ -41,6 +41,11 @@ def plant(name: str, rule: str, what: str, *patches: Patch) -> None:
     BUGS[name] = Bug(name, rule, what, patches)
 
 
+def always(answer: object) -> Callable[[Any], Callable[..., object]]:
+    """Makes what always answers the same, in place of a method or function."""
+    return lambda _right: lambda *_args, **_kwargs: answer
+
+
 @contextmanager
 def planted(name: str) -> Iterator[None]:
     """Run with a bug; the right code is back afterwards, whatever happens."""
@@ -54,7 +59,7 @@ def planted(name: str) -> Iterator[None]:
 
 
 @contextmanager
-def _replaced(owner: Any, attribute: str, make: Callable[[Any], Any]) -> Iterator[None]:  # noqa: ANN401 - a class or a module
+def _replaced(owner: Any, attribute: str, make: Callable[[Any], Any]) -> Iterator[None]:
     found = owner.__dict__[attribute]
     inner = found.fget if isinstance(found, property) else found
     wrong = make(inner)
