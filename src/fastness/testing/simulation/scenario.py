@@ -169,6 +169,8 @@ def _limits(random: Random) -> Limits:
             prune_pause_ms=5,
             prune_step_keys=random.randint(1, 200),
         )
+    if random.random() < 0.25:
+        limits = _crowded(limits, random)
     if random.random() < 0.3:
         limits = replace(limits, recent_keys=random.randint(1, 30))
     if random.random() < 0.3:
@@ -178,3 +180,17 @@ def _limits(random: Random) -> Limits:
     if random.random() < 0.2:
         limits = replace(limits, cache_bytes=random.randint(200, 2_000))
     return limits
+
+
+def _crowded(limits: Limits, random: Random) -> Limits:
+    """Queues so short that they are full again and again: everybody is refused now and then."""
+    short = {
+        "commits_queued": random.randint(2, 8),
+        "reads_queued": random.randint(2, 8),
+        "prepared": random.randint(1, 3),
+        "requests_in_flight": random.randint(4, 12),
+        "draws_queued": random.randint(1, 3),
+        "calls_in_flight": random.randint(6, 12),
+    }
+    chosen = [name for name in short if random.random() < 0.5]
+    return replace(limits, **{name: short[name] for name in chosen})
