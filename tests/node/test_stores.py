@@ -80,6 +80,36 @@ def test_a_primary_from_before_a_split_is_not_believed() -> None:
         world.run(scenario())
 
 
+def test_nothing_is_pruned_into_a_child() -> None:
+    """While a split is written the horizon of the parent stays: its child begins with that one."""
+    limits = replace(LIMITS, retention_ms=1, prune_every_ms=2, prune_pause_ms=1)
+    with World(seed=6) as world:
+        cluster = Cluster(world, nodes=1, limits=limits)
+
+        async def scenario() -> None:
+            await cluster.start()
+            client = cluster.client
+            for letter in b"bcdefghijk":
+                key = bytes([letter])
+                for _version in range(3):
+                    await client.write(key, b"0")
+                place = await client.holder_of(key)
+                split = SplitRange(place.range_id, place.generation, key)
+                splitting = client.process.spawn(
+                    client.ask(place.holder, split, patience_ms=5_000), name="split"
+                )
+                while not splitting.done():
+                    await client.draw()
+                assert isinstance(await splitting, Done)
+            (node,) = cluster.nodes.values()
+            home = world.store(STORE).home
+            for range_id, leaseholder in node.leaseholders.items():
+                assert home.prune_horizon(range_id) <= leaseholder.prune_horizon
+
+        world.network.set_call_rates(STORE, Rates(delay=0.3, delay_ms_max=20))
+        world.run(scenario())
+
+
 def test_old_versions_are_pruned() -> None:
     """Versions below the retained window go; snapshots below it are refused, others complete."""
     limits = replace(LIMITS, retention_ms=500, prune_every_ms=200, prune_step_keys=3)

@@ -3,7 +3,9 @@
 The horizon of a range follows the time of the oracle, not of any clock here: the highest
 timestamp known to be issued, less the retention. It stays below the range's closed timestamp,
 so that whoever follows changes is not overtaken, and does not pass the range's last commit. The
-leaseholder refuses reads below it before the store removes anything.
+leaseholder refuses reads below it before the store removes anything. It is not raised while the
+range changes its shape: the child of a split begins with the horizon its parent had when the split
+was written, and a step sent later, for the parent of before, would reach into the child.
 """
 
 from __future__ import annotations
@@ -44,7 +46,7 @@ class Upkeep:
 
     async def _prune(self, shell: RangeShell) -> None:
         site, limits = self._site, self._site.limits
-        if shell.closed or not shell.allowed:
+        if shell.closed or not shell.allowed or shell.leaseholder.paused:
             return
         horizon = self._horizon(shell)
         if horizon > shell.leaseholder.prune_horizon:
