@@ -19,7 +19,7 @@ from fastness.testing._accusations import Accuser, report_on
 from fastness.testing._ledger_words import shown_bytes, shown_moment
 from fastness.testing._timeline import Timeline
 from fastness.testing.history import Outcome
-from fastness.testing.ledger import Add, Attempt, Effect, Erase, Extend, Set, StampValue
+from fastness.testing.ledger import Add, Attempt, Effect, Erase, Extend, Set, StampKey, StampValue
 from fastness.testing.report import Report
 
 _PAGE_TITLES: Final = {
@@ -60,11 +60,16 @@ def check_change_log(
     return report
 
 
-def resolve_by_log(attempts: Iterable[Attempt], log: Sequence[tuple[int, Changes]]) -> int:
+def resolve_by_log(
+    attempts: Iterable[Attempt],
+    log: Sequence[tuple[int, Changes]],
+    *,
+    concerns: Callable[[bytes], bool] = everything,
+) -> int:
     """Settle unknown outcomes by the commits in the log that can only be theirs.
 
     What committed is in the log, so what is not in it did not: the log must be complete. Returns
-    how many could not be settled.
+    how many could not be settled. `concerns` as for `check_change_log`.
     """
     attempts = list(attempts)
     left = [
@@ -72,7 +77,10 @@ def resolve_by_log(attempts: Iterable[Attempt], log: Sequence[tuple[int, Changes
         for one in attempts
         if one.outcome is Outcome.UNKNOWN and one.writes and not one.commit_timestamp
     ]
-    return _resolve_by_elimination(left, attempts, log)
+    known = [
+        (at, {key: value for key, value in changes.items() if concerns(key)}) for at, changes in log
+    ]
+    return _resolve_by_elimination(left, attempts, known)
 
 
 def _resolve_by_elimination(
@@ -107,6 +115,8 @@ def _may_be_of(one: Attempt, timestamp: int, changes: Changes) -> bool:
     """Whether a commit in the log can be this attempt's."""
     if timestamp <= max(one.read_timestamp or 0, int.from_bytes(one.identity[:8], "big")):
         return False
+    if not all(any(_touches(effect, key) for effect in one.writes) for key in changes):
+        return False
     for effect in one.writes:
         if isinstance(effect, Set):
             if effect.value is not None and changes.get(effect.key) != effect.value:
@@ -117,6 +127,15 @@ def _may_be_of(one: Attempt, timestamp: int, changes: Changes) -> bool:
         elif isinstance(effect, Add | StampValue) and effect.key not in changes:
             return False
     return True
+
+
+def _touches(effect: Effect, key: bytes) -> bool:
+    """Whether an effect may change a key."""
+    if isinstance(effect, Erase):
+        return effect.begin <= key < effect.end
+    if isinstance(effect, StampKey):
+        return key.startswith(effect.prefix) and key.endswith(effect.suffix)
+    return effect.key == key
 
 
 class LogPage(NamedTuple):
@@ -164,15 +183,14 @@ class _Judge:
         self.concerns = concerns
         self.timeline = Timeline()
         self.commits = {one.writes_at: one for one in attempts if one.writes_at}
-        doubtful = [
+        self.doubtful = [
             one
             for one in attempts
             if one.outcome is Outcome.UNKNOWN and one.writes and not one.commit_timestamp
         ]
-        self.in_doubt = bool(doubtful)
         self.doubtful_keys = {
             effect.key
-            for one in doubtful
+            for one in self.doubtful
             for effect in one.writes
             if isinstance(effect, Add | Extend | StampValue)
         }
@@ -247,14 +265,12 @@ class _Judge:
         for key, value in changes.items():
             versions = self.timeline.versions.get(key, [])
             expired = bool(versions) and versions[-1].at(timestamp) is None
-            if (value is None and expired) or (self.in_doubt and self._may_be_doubtful(key, value)):
+            if (value is None and expired) or any(
+                _may_be_of(one, timestamp, changes) for one in self.doubtful
+            ):
                 continue
             writer = self.writers.get((key, value))
             what = f"at {shown_moment(timestamp)} the log says {shown_bytes(key)} -> "
             what += shown_bytes(value)
             self.accuser.accuse("ghost-commit", what, (writer,), key)
             return
-
-    def _may_be_doubtful(self, key: bytes, value: bytes | None) -> bool:
-        writer = self.writers.get((key, value))
-        return writer is None or writer.outcome is Outcome.UNKNOWN

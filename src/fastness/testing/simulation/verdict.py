@@ -29,7 +29,7 @@ def judge(
 ) -> list[Report]:
     """Reports of all checkers, the universal ones first. The logs must be complete."""
     log = merged(logs.values())
-    resolve_by_log(ledger.attempts, log)
+    resolve_by_log(ledger.attempts, log, concerns=_is_known)
     reports = [
         check_pages(pages, logs),
         check_change_log(ledger.attempts, log, concerns=_is_known),

@@ -12,6 +12,7 @@ import argparse
 import multiprocessing
 import os
 import sys
+from functools import partial
 from typing import NamedTuple
 
 from fastness.testing.simulation.bugs import BUGS
@@ -61,11 +62,11 @@ def main(arguments: list[str] | None = None) -> int:
     missed = 0
     context = multiprocessing.get_context("spawn")
     with context.Pool(options.jobs) as pool:
-        hunts = [(name, options.seeds) for name in names]
-        for caught in pool.starmap(hunt, hunts, chunksize=1):
+        for caught in pool.imap(partial(hunt, seeds=options.seeds), names):
             missed += caught.seed == 0
             where = f"seed {caught.seed}" if caught.seed else "MISSED"
             sys.stdout.write(f"{caught.bug:40} {where:9} {caught.finding.splitlines()[0][:100]}\n")
+            sys.stdout.flush()
     sys.stdout.write(f"{len(names) - missed} of {len(names)} bugs noticed\n")
     return 1 if missed else 0
 
