@@ -12,7 +12,7 @@ from fastness.testing.change_log import (
     check_pages,
     resolve_by_log,
 )
-from fastness.testing.ledger import Add, Erase, Set, StampKey
+from fastness.testing.ledger import Add, Erase, Extend, Set, StampKey
 from tests.histories.ledgers import Script
 
 FAILED, UNKNOWN = Outcome.FAILED, Outcome.UNKNOWN
@@ -94,6 +94,17 @@ def test_unknown_outcomes_are_settled(script: Script) -> None:
     assert [one.writes_at for one in script.attempts] == [10, 20, 30, 0, 40]
     assert [one.outcome for one in script.attempts][2:] == [UNKNOWN, FAILED, UNKNOWN]
     assert found(script, entries) == []
+
+
+def test_the_last_of_several_writes_counts(script: Script) -> None:
+    """A key written twice, extended, or erased again, is in the log as it was left."""
+    script.attempt(
+        Set(b"p", b"1"), Set(b"q", b"1"), Extend(b"q", b"x"), Set(b"r", b"1"), Erase(b"r", b"s"),
+        Set(b"p", b"2"), Extend(b"t", b"y"), outcome=UNKNOWN,
+    )  # fmt: skip
+    entries = [*log(), (30, {b"p": b"2", b"q": b"1x", b"t": b"zzy"})]
+    assert resolve_by_log(script.attempts, entries) == 0
+    assert script.attempts[-1].writes_at == 30
 
 
 @pytest.mark.parametrize(

@@ -117,16 +117,36 @@ def _may_be_of(one: Attempt, timestamp: int, changes: Changes) -> bool:
         return False
     if not all(any(_touches(effect, key) for effect in one.writes) for key in changes):
         return False
-    for effect in one.writes:
-        if isinstance(effect, Set):
-            if effect.value is not None and changes.get(effect.key) != effect.value:
-                return False
-        elif isinstance(effect, Extend):
-            if not (changes.get(effect.key) or b"").endswith(effect.value):
-                return False
-        elif isinstance(effect, Add | StampValue) and effect.key not in changes:
-            return False
-    return True
+    return all(
+        key in changes
+        and (changes[key] or b"").endswith(tail)
+        and (inexact or changes[key] == tail)
+        for key, (tail, inexact) in _left_behind(one.writes).items()
+    )
+
+
+def _left_behind(effects: Sequence[Effect]) -> dict[bytes, tuple[bytes, bool]]:
+    """The keys that effects certainly change: the end of the value each leaves, and if only that.
+
+    What is removed again may never have been there, and then is not in the log.
+    """
+    left: dict[bytes, tuple[bytes, bool]] = {}
+    for effect in effects:
+        match effect:
+            case Erase(begin, end):
+                left = {key: one for key, one in left.items() if not begin <= key < end}
+            case Set(key, None):
+                left.pop(key, None)
+            case Set(key, value) if value is not None:
+                left[key] = (value, False)
+            case Extend(key, value):
+                before, inexact = left.get(key, (b"", True))
+                left[key] = (before + value, inexact)
+            case Add(key) | StampValue(key):
+                left[key] = (b"", True)
+            case _:
+                continue
+    return left
 
 
 def _touches(effect: Effect, key: bytes) -> bool:

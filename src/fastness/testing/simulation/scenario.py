@@ -165,7 +165,7 @@ def _limits(random: Random) -> Limits:
         limits = replace(
             limits,
             retention_ms=random.randint(50, 1_500),
-            prune_every_ms=random.randint(10, 200),
+            prune_every_ms=random.randint(40, 300),
             prune_pause_ms=5,
             prune_step_keys=random.randint(1, 200),
         )

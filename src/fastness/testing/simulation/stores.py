@@ -62,7 +62,16 @@ class StoreRates:
 class SimulatedStore(Actor):
     """A store of a world: its primary, and what may happen to it. To stall it, pause it."""
 
-    __slots__ = ("_demoted", "_network", "_pruned", "_random", "_service", "home", "rates")
+    __slots__ = (
+        "_demoted",
+        "_kept_to",
+        "_network",
+        "_pruned",
+        "_random",
+        "_service",
+        "home",
+        "rates",
+    )
 
     def __init__(self, agenda: Agenda, network: Network, name: str, random: Random) -> None:
         """Made by `World.store`."""
@@ -75,6 +84,7 @@ class SimulatedStore(Actor):
         self.rates = StoreRates()
         self._demoted: DemotedPrimary | None = None
         self._pruned: dict[Timestamp, dict[bytes, bytes | None]] = {}
+        self._kept_to: dict[int, Timestamp] = {}
 
     def log(self) -> dict[Timestamp, dict[bytes, bytes | None]]:
         """What each commit changed, pruned or not: for checkers, which no retention binds."""
@@ -183,8 +193,13 @@ class SimulatedStore(Actor):
     ) -> None:
         """See `RemoteStore.prune`."""
         where = KeyInterval(*interval)
-        for change in self.home.logged(horizon):
-            self._pruned.setdefault(change.timestamp, {}).update(change.writes)
+        if horizon > self._kept_to.get(range_id, 0):
+            # What this range has at or below its horizon is final: taking it once is enough.
+            self._kept_to[range_id] = horizon
+            for change in self.home.logged(horizon):
+                writes = {key: value for key, value in change.writes if where.contains(key)}
+                if writes:
+                    self._pruned.setdefault(change.timestamp, {}).update(writes)
         answer(self.home.prune(range_id, where, horizon, limit, epoch=epoch))
 
     def changes(self, answer: Answer, after: Timestamp, up_to: Timestamp, limit: int) -> None:
