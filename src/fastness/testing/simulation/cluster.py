@@ -150,9 +150,18 @@ class SimulatedCluster:
 
     def _start_operator(self, client: ClusterClient) -> None:
         process = self.world.process("operator")
-        self.operator = Operator(self.world, client, self.addresses, self._some_key)
+        self.operator = Operator(self.world, client, self.addresses, self._some_key, self._tempting)
         # It ends once told to stop, or with the process.
         _task = process.spawn(self.operator.work(), name="work")
+
+    def _tempting(self) -> list[int]:
+        """Ranges in which transactions are prepared and undecided."""
+        return [
+            range_id
+            for node in self.nodes
+            for range_id, holder in node.leaseholders.items()
+            if len(holder.locks)
+        ]
 
     def _some_key(self, random: Random) -> bytes | None:
         """A key that was written lately, or one between all of them."""

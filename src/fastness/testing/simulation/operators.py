@@ -22,6 +22,9 @@ from fastness.placement.descriptors import Descriptor
 from fastness.testing.simulation.world import World
 from fastness.wire.messages import Body, Drain, MergeRange, SplitRange, TransferLease
 
+TEMPTED = 0.7
+"""How often the operator goes for a range that holds prepared transactions, if there is one."""
+
 RANGES_MAX = 24
 """Beyond so many ranges nothing is split any more."""
 
@@ -35,17 +38,22 @@ class Operator:
         client: ClusterClient,
         nodes: Callable[[], list[str]],
         some_key: Callable[[Random], bytes | None],
+        tempting: Callable[[], list[int]],
     ) -> None:
-        """`nodes` tells addresses that live, `some_key` a key that somebody uses."""
+        """`nodes` tells addresses that live, `some_key` a key that somebody uses.
+
+        `tempting` tells ranges that hold prepared transactions: the worst moment to change them.
+        """
         self.world = world
         self.client = client
         self.nodes = nodes
         self.some_key = some_key
+        self.tempting = tempting
         self.coordinator = world.coordinator_for(world.process("operator"))
         self.random = world.stream("operator")
         self.asked: Counter[str] = Counter()
         self.stopping = False
-        self.rest_ms = 10.0 ** self.random.uniform(1.5, 3.0)
+        self.rest_ms = 10.0 ** self.random.uniform(1.2, 2.8)
         """Between two changes, on average."""
 
     async def work(self) -> None:
@@ -59,7 +67,7 @@ class Operator:
                 roll = random.random()
                 if roll < 0.06:
                     await self._drain()
-                elif roll < 0.09:
+                elif roll < 0.10:
                     await self._disown()
                 else:
                     await random.choice(changes)()
@@ -68,6 +76,15 @@ class Operator:
 
     def _ranges(self) -> list[Descriptor]:
         return [one for one in self.client.core.routes.map if one.holder]
+
+    def _victim(self) -> Descriptor | None:
+        """A range to do something to, rather one that is in the middle of something."""
+        ranges = self._ranges()
+        tempting = set(self.tempting())
+        busy = [one for one in ranges if one.range_id in tempting]
+        if busy and self.random.random() < TEMPTED:
+            return self.random.choice(busy)
+        return self.random.choice(ranges) if ranges else None
 
     async def _ask(self, what: str, to: str, body: Body) -> None:
         self.asked[what] += 1
@@ -101,9 +118,9 @@ class Operator:
         await self._ask("merge", left.holder, merge)
 
     async def _transfer(self) -> None:
-        ranges = self._ranges()
-        if ranges:
-            one, to = self.random.choice(ranges), self.random.choice(self.nodes())
+        one = self._victim()
+        if one is not None:
+            to = self.random.choice(self.nodes())
             body = TransferLease(one.range_id, one.generation, to)
             await self._ask("transfer", one.holder, body)
 
@@ -112,10 +129,10 @@ class Operator:
 
         Its holder's session lives on, so only comparing the descriptor at each renewal tells it.
         """
-        ranges = self._ranges()
-        if not ranges:
+        victim = self._victim()
+        if victim is None:
             return
-        key = range_key(self.random.choice(ranges).range_id)
+        key = range_key(victim.range_id)
         _, entries = await self.coordinator.read(key)
         if key in entries:
             self.asked["disown"] += 1
