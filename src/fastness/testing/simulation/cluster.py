@@ -44,6 +44,12 @@ STEP_S = 0.02
 LOOK_S = 0.05
 """How often the change logs are followed, and commits counted."""
 VIRTUAL_MS_MAX = 120_000.0
+ENDED_LEASES = 40
+"""How many leases after the faults every transaction has ended: a client gives up after 36."""
+DECIDED_LEASES = 12
+"""How many later every intent is resolved: deadlines are two leases at most."""
+PROBED_LEASES = 12
+"""How many it may take new transactions to go through."""
 PROBES = 12
 """Transactions that must go through at the end."""
 
@@ -200,12 +206,17 @@ class SimulatedCluster:
         self.crowd.stopping = True
         if self.operator is not None:
             self.operator.stopping = True
-        await self._within("every transaction ends", QUIET_MS_MAX, self._clients_ended())
-        await self._within("every intent is resolved", QUIET_MS_MAX, self._all_decided())
+        lease_ms = self.scenario.limits.lease_ms
+        await self._within("every transaction ends", ENDED_LEASES * lease_ms, self._clients_ended())
+        await self._within(
+            "every intent is resolved", DECIDED_LEASES * lease_ms, self._all_decided()
+        )
         client = self._client("inspector")
         database = RecordedDatabase(client, self.ledger, 1 << 16)
         await self._within("outcomes are told", QUIET_MS_MAX, self._resolve(client))
-        await self._within("transactions go through", QUIET_MS_MAX, self._probe(database))
+        await self._within(
+            "transactions go through", PROBED_LEASES * lease_ms, self._probe(database)
+        )
         for workload in self.workloads:
             what = f"{workload.kind} looks at what is left"
             await self._within(what, QUIET_MS_MAX, self._again(workload.conclude, database))
