@@ -203,6 +203,11 @@ class NearCache:
         """Bytes the entries take."""
         return self._bytes
 
+    @property
+    def fills_out(self) -> int:
+        """Requests that are out, to be cached when they are answered."""
+        return len(self._fills)
+
     # ----------------------------------------------------------------- serving
 
     def find(self, key: bytes, now_ns: int) -> CachedKey | None:

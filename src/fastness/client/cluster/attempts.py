@@ -7,7 +7,7 @@ from fastness.client.cluster.core import ClusterCore
 from fastness.client.cluster.transaction import ClusterTransaction
 from fastness.encoding.intervals import KeyInterval
 from fastness.encoding.timestamps import Timestamp
-from fastness.errors import FastnessError
+from fastness.errors import FastnessError, Overloaded
 from fastness.placement.descriptors import Descriptor
 from fastness.ranges.requests import Content, Interval, Reserve
 from fastness.transactions import TURN_MS, Retries
@@ -45,7 +45,10 @@ class Turn:
                     part.read_intervals,
                     TURN_MS,
                 )
-                waiting.append(self._core.calls.ask(descriptor.holder, body))
+                try:
+                    waiting.append(self._core.calls.ask(descriptor.holder, body))
+                except Overloaded:
+                    break
                 self._kept.append(descriptor)
         for reply in waiting:
             await reply

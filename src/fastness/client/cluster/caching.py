@@ -18,7 +18,7 @@ from fastness.client.cluster.routing import Pace, Routes
 from fastness.client.cluster.timestamps import Timestamps
 from fastness.encoding.intervals import KeyInterval
 from fastness.encoding.timestamps import Timestamp
-from fastness.errors import FastnessError
+from fastness.errors import FastnessError, Overloaded
 from fastness.limits import Limits
 from fastness.placement.descriptors import Descriptor
 from fastness.ranges.requests import (
@@ -128,8 +128,9 @@ class CachedReads:
         pace = Pace(self._calls, self._limits)
         while missing:
             groups, missing = self._reader.grouped(missing)
-            asked = [self._send(descriptor, group, None) for descriptor, group in groups]
+            asked: list[Asked] = []
             try:
+                missing += self._send_some(groups, asked)
                 for one in asked:
                     reply = await one.reply
                     answer = self._filled(one, reply)
@@ -147,6 +148,20 @@ class CachedReads:
         if hot:
             found.update(await self._at_own_timestamp(hot))
         return found
+
+    def _send_some(
+        self, groups: Sequence[tuple[Descriptor, list[bytes]]], asked: list[Asked]
+    ) -> list[bytes]:
+        """Ask as many as there is room for calls; the keys of the others, to be asked after."""
+        left: list[bytes] = []
+        for descriptor, group in groups:
+            try:
+                asked.append(self._send(descriptor, group, None))
+            except Overloaded:
+                if not asked:
+                    raise
+                left += group
+        return left
 
     async def _at_own_timestamp(self, keys: list[bytes]) -> dict[bytes, Latest]:
         """What was being written all the time is read at a timestamp drawn now, and not kept."""

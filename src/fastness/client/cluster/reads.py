@@ -16,7 +16,7 @@ from fastness.client.cluster.routing import Pace, Routes
 from fastness.client.cluster.timestamps import Timestamps
 from fastness.encoding.intervals import KeyInterval, successor
 from fastness.encoding.timestamps import Timestamp
-from fastness.errors import Fenced, InvalidEncoding, RangeMoved, Unreachable
+from fastness.errors import Fenced, InvalidEncoding, Overloaded, RangeMoved, Unreachable
 from fastness.limits import Limits
 from fastness.placement.descriptors import Descriptor
 from fastness.ranges.requests import Pending, Read, ReadAnswer, Scan
@@ -71,7 +71,15 @@ class Reader:
         pace = Pace(self._calls, self._limits)
         while missing:
             groups, unknown = self.grouped(missing)
-            asked = [Asked(group, self._ask(descriptor, group, at)) for descriptor, group in groups]
+            asked: list[Asked] = []
+            for descriptor, group in groups:
+                try:
+                    asked.append(Asked(group, self._ask(descriptor, group, at)))
+                except Overloaded:
+                    # More ranges than calls may be out: the others once these are answered.
+                    if not asked:
+                        raise
+                    unknown += group
             missing = unknown
             for group, future in asked:
                 reply = await future
