@@ -10,7 +10,7 @@ import pytest
 
 from fastness.encoding.timestamps import TIMESTAMP_MAX
 from fastness.errors import DiskFull, FastnessError, Fenced, Unreachable
-from fastness.hosting.remote import RemoteStore, StoreAnswer, StoreRead
+from fastness.hosting.remote import StoreAnswer, StorePrune, StoreRead
 from fastness.ranges.requests import Scan
 from fastness.storage.cells import value_of
 from fastness.storage.contract import Batch, CommittedWrites, RangeState
@@ -110,9 +110,8 @@ def test_what_was_answered_can_be_read(world: World) -> None:
         assert [key for key, _cell in answer.entries] == [b"key"]
         changes = await holder.ask(holder.client.changes, 0, TIMESTAMP_MAX, 10)
         assert [change.timestamp for change in changes] == [1_001, 1_002]
-        pruned = await holder.ask(
-            holder.client.prune, RANGE, holder.epoch, (b"", b"\xff"), 1_002, 10
-        )
+        asked = StorePrune(RANGE, holder.epoch, (b"", b"\xff"), 1_002, 10)
+        pruned = await holder.ask(holder.client.prune, asked)
         assert pruned > 0
         answer = await holder.answer()
         assert isinstance(answer, StoreAnswer)

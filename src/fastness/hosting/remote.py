@@ -31,6 +31,20 @@ class StoreRead(msgspec.Struct, frozen=True, array_like=True):
     scan: Scan | None = None
 
 
+class StorePrune(msgspec.Struct, frozen=True, array_like=True):
+    """One step of pruning an interval of a range below `horizon`, `limit` rows at most.
+
+    Fenced like a batch: a late step of a deposed holder could take from a range that was split
+    off meanwhile what its readers may still see.
+    """
+
+    range_id: int
+    epoch: int
+    interval: Interval
+    horizon: Timestamp
+    limit: int
+
+
 class StoreAnswer(msgspec.Struct, frozen=True, array_like=True):
     """Cells and entries as stored, and where the range stood when they were read.
 
@@ -72,20 +86,8 @@ class RemoteStore(Protocol):
         """Read as of `request.at`."""
         ...
 
-    def prune(
-        self,
-        range_id: int,
-        epoch: int,
-        interval: Interval,
-        horizon: Timestamp,
-        limit: int,
-        done: Callable[[int | FastnessError], None],
-    ) -> None:
-        """Prune one step of the interval below `horizon`; how many rows went.
-
-        Fenced like a batch: a late step of a deposed holder could take from a range that was
-        split off meanwhile what its readers may still see.
-        """
+    def prune(self, request: StorePrune, done: Callable[[int | FastnessError], None]) -> None:
+        """Prune one step; how many rows went."""
         ...
 
     def changes(

@@ -14,6 +14,7 @@ import asyncio
 
 from fastness.encoding.timestamps import Timestamp, from_milliseconds
 from fastness.errors import FastnessError
+from fastness.hosting.remote import StorePrune
 from fastness.node.held import HeldRanges
 from fastness.node.shell import RangeShell
 from fastness.node.site import Site
@@ -65,14 +66,11 @@ class Upkeep:
         site, shape = self._site, shell.shape
         future: asyncio.Future[int | FastnessError] = site.process.future()
         store = site.stores[shell.store_name]
-        store.prune(
-            shell.range_id,
-            shell.lease.epoch,
-            (shape.begin, shape.end),
-            horizon,
-            site.limits.prune_step_keys,
-            lambda answer: settle(future, answer),
+        interval = (shape.begin, shape.end)
+        request = StorePrune(
+            shell.range_id, shell.lease.epoch, interval, horizon, site.limits.prune_step_keys
         )
+        store.prune(request, lambda answer: settle(future, answer))
         answer = await future
         if isinstance(answer, FastnessError):
             shell.note(f"not pruned: {answer}")

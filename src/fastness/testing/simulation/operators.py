@@ -16,14 +16,23 @@ from msgspec.structs import replace
 
 from fastness.client.cluster import ClusterClient
 from fastness.errors import FastnessError
-from fastness.placement.cluster_view import decode_descriptor, encode_descriptor, range_key
-from fastness.placement.coordinator import Put
+from fastness.placement.cluster_view import (
+    decode_descriptor,
+    decode_oracle,
+    encode_descriptor,
+    range_key,
+)
+from fastness.placement.coordinator import ORACLE, Put
 from fastness.placement.descriptors import Descriptor
+from fastness.testing.simulation.coordinator import COORDINATOR
 from fastness.testing.simulation.world import World
 from fastness.wire.messages import Body, Drain, MergeRange, SplitRange, TransferLease
 
 TEMPTED = 0.7
 """How often the operator goes for a range that holds prepared transactions, if there is one."""
+
+ORACLE_DISOWNED = 0.3
+CUT_OFF = 0.8
 
 RANGES_MAX = 24
 """Beyond so many ranges nothing is split any more."""
@@ -125,20 +134,33 @@ class Operator:
             await self._ask("transfer", one.holder, body)
 
     async def _disown(self) -> None:
-        """Write a descriptor by hand, as nobody should: the range looks as if nobody held it.
+        """Write by hand that nobody holds a range, or the oracle's role, as nobody should.
 
-        Its holder's session lives on, so only comparing the descriptor at each renewal tells it.
+        The holder's session lives on. Mostly it is cut off just then, so that it does not see
+        the change before its lease has run out: whoever takes over must have waited for that.
         """
+        random = self.random
         victim = self._victim()
         if victim is None:
             return
-        key = range_key(victim.range_id)
+        key = ORACLE if random.random() < ORACLE_DISOWNED else range_key(victim.range_id)
         _, entries = await self.coordinator.read(key)
-        if key in entries:
-            self.asked["disown"] += 1
-            found = decode_descriptor(entries[key].value)
-            free = encode_descriptor(replace(found, holder="", session=0))
-            await self.coordinator.write({key: entries[key].revision}, [Put(key, free)])
+        entry = entries.get(key)
+        if entry is None:
+            return
+        found = decode_oracle(entry.value) if key == ORACLE else decode_descriptor(entry.value)
+        self.asked["disown"] += 1
+        if random.random() < CUT_OFF:
+            self._cut_off(found.holder.partition("#")[0], random.uniform(0.3, 1.6))
+        free = encode_descriptor(replace(found, holder="", session=0))
+        await self.coordinator.write({key: entry.revision}, [Put(key, free)])
+
+    def _cut_off(self, name: str, leases: float) -> None:
+        """Part a node from the coordinator for a while."""
+        network = self.world.network
+        for ends in (([name], [COORDINATOR]), ([COORDINATOR], [name])):
+            cut = network.cut(*ends)
+            self.world.call_later(leases * self.client.limits.lease_ms, cut.heal)
 
     async def _drain(self) -> None:
         """Drain a node, and restart it whether or not it has finished."""

@@ -13,8 +13,7 @@ from typing import Any, Final
 
 from fastness.encoding.timestamps import Timestamp
 from fastness.errors import FastnessError, Unreachable
-from fastness.hosting.remote import StoreAnswer, StoreRead
-from fastness.ranges.requests import Interval
+from fastness.hosting.remote import StoreAnswer, StorePrune, StoreRead
 from fastness.storage.contract import Batch, Change, RangeState
 from fastness.testing.simulation.network import Link, Network
 from fastness.testing.simulation.processes import SimulatedProcess
@@ -122,18 +121,9 @@ class SimulatedStoreClient:
         self._notice()
         self._ask("settle", self._store, self._store.settle, (range_id, epoch, number), done)
 
-    def prune(
-        self,
-        range_id: int,
-        epoch: int,
-        interval: Interval,
-        horizon: Timestamp,
-        limit: int,
-        done: Callable[[int | FastnessError], None],
-    ) -> None:
-        """Prune one step of the interval below `horizon`; how many rows went."""
-        asked = (range_id, epoch, interval, horizon, limit)
-        self._ask("prune", self._store, self._store.prune, asked, done)
+    def prune(self, request: StorePrune, done: Callable[[int | FastnessError], None]) -> None:
+        """Prune one step; how many rows went."""
+        self._ask("prune", self._store, self._store.prune, (request,), done)
 
     def read(self, request: StoreRead, done: Callable[[StoreAnswer | FastnessError], None]) -> None:
         """Read as of `request.at`."""

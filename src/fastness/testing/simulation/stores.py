@@ -28,8 +28,7 @@ from typing import Final
 from fastness.encoding.intervals import KeyInterval
 from fastness.encoding.timestamps import Timestamp
 from fastness.errors import DiskFull, Fenced
-from fastness.hosting.remote import StoreAnswer, StoreRead
-from fastness.ranges.requests import Interval
+from fastness.hosting.remote import StoreAnswer, StorePrune, StoreRead
 from fastness.storage.contract import Batch
 from fastness.testing.simulation.events import (
     NANOSECONDS_PER_MILLISECOND,
@@ -182,17 +181,9 @@ class SimulatedStore(Actor):
         """See `RemoteStore.read`."""
         answer(read_home(self.home, request))
 
-    def prune(
-        self,
-        answer: Answer,
-        range_id: int,
-        epoch: int,
-        interval: Interval,
-        horizon: Timestamp,
-        limit: int,
-    ) -> None:
+    def prune(self, answer: Answer, request: StorePrune) -> None:
         """See `RemoteStore.prune`."""
-        where = KeyInterval(*interval)
+        where, horizon, range_id = KeyInterval(*request.interval), request.horizon, request.range_id
         if horizon > self._kept_to.get(range_id, 0):
             # What this range has at or below its horizon is final: taking it once is enough.
             self._kept_to[range_id] = horizon
@@ -200,7 +191,7 @@ class SimulatedStore(Actor):
                 writes = {key: value for key, value in change.writes if where.contains(key)}
                 if writes:
                     self._pruned.setdefault(change.timestamp, {}).update(writes)
-        answer(self.home.prune(range_id, where, horizon, limit, epoch=epoch))
+        answer(self.home.prune(range_id, where, horizon, request.limit, epoch=request.epoch))
 
     def changes(self, answer: Answer, after: Timestamp, up_to: Timestamp, limit: int) -> None:
         """See `RemoteStore.changes`."""

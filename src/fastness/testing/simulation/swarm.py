@@ -54,7 +54,7 @@ class Swarm:
             ("coordinator restart", 4.0, self._restart_coordinator),
             ("coordinator cut", 2.0, self._cut_coordinator),
             ("store stall", 4.0, self._stall_store),
-            ("store failover", 3.0, self._fail_over),
+            ("store failover", 2.0, self._fail_over),
         ]
         for kind, leases, strike in gaps:
             if self.plan.intensity(kind) > 0.0:
@@ -268,8 +268,11 @@ class Swarm:
         outage_ms = self._leases(random, 0.002, 1.0)
         stale_ms, names = 0.0, frozenset[str]()
         if random.random() < self.plan.intensity("store stale") ** 0.5:
-            stale_ms = self._leases(random, 0.1, 2.0)
-            names = frozenset(p.name for p in self.world.running() if random.random() < 0.6)
+            stale_ms = self._leases(random, 0.2, 3.0)
+            names = frozenset(p.name for p in self.world.running() if random.random() < 0.8)
+            if random.random() < 0.6:
+                # So smooth that nobody notices: writes go to the new primary, reads to the old.
+                outage_ms = 0.0
         self._fail_over_soon(store.name, outage_ms=outage_ms, stale=(stale_ms, names))
 
     def _fail_over_soon(

@@ -69,4 +69,3 @@ def main(arguments: list[str] | None = None) -> int:
             sys.stdout.flush()
     sys.stdout.write(f"{len(names) - missed} of {len(names)} bugs noticed\n")
     return 1 if missed else 0
-
