@@ -10,7 +10,7 @@ import pytest
 
 from fastness.encoding.timestamps import TIMESTAMP_MAX
 from fastness.errors import DiskFull, FastnessError, Fenced, Unreachable
-from fastness.hosting.remote import StoreAnswer, StorePrune, StoreRead
+from fastness.hosting.remote import RemoteStore, StoreAnswer, StorePrune, StoreRead
 from fastness.ranges.requests import Scan
 from fastness.storage.cells import value_of
 from fastness.storage.contract import Batch, CommittedWrites, RangeState

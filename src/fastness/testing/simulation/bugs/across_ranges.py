@@ -231,7 +231,7 @@ def _abort_directly(right: Any) -> Any:
             for one in self._participants:
                 where = one.descriptor
                 body = Resolve(where.range_id, where.generation, self.id, 0)
-                sends.append(self._send(where, body))  # type: ignore[arg-type]
+                sends.append(self._send(where, body))  # type: ignore[arg-type]  # no machine sends this
             return [*sends, *right(self, error)]
         return right(self, error)
 

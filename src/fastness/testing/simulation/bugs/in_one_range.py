@@ -120,31 +120,33 @@ plant(
 
 
 def _drawn_ahead(right: Any) -> Any:
-    def draw(self: Draws, count: int, done: Callable[[int, int], None]) -> Wanted:
-        stock = getattr(_drawn_ahead, "stock", None)
-        key = id(self)
-        if stock is None or stock[0] != key or stock[2] < count or count > 8:
-            first: list[int] = []
+    stocks: dict[int, tuple[int, int]] = {}
+    """The first timestamp each node still has of a block drawn earlier, and how many."""
 
-            def keep(start: int, _count: int) -> None:
-                _drawn_ahead.stock = (key, start + count, 64)  # type: ignore[attr-defined]
-                first.append(start)
+    def draw(self: Draws, count: int, done: Callable[[int, int], None]) -> Any:
+        first, left = stocks.get(id(self), (0, 0))
+        if left < count:
+
+            def stocked(start: int, _count: int) -> None:
+                stocks[id(self)] = (start + count, AHEAD)
                 done(start, count)
 
-            wanted: Wanted = right(self, count + 64, keep)
-            return wanted
-        _, start, left = stock
-        _drawn_ahead.stock = (key, start + count, left - count)  # type: ignore[attr-defined]
+            return right(self, count + AHEAD, stocked)
+        stocks[id(self)] = (first + count, left - count)
         wanted = Wanted(count, done)
 
         def serve() -> None:
             if not wanted.cancelled:
-                done(start, count)
+                done(first, count)
 
         self._post._process.call_later(0, serve)
         return wanted
 
     return draw
+
+
+AHEAD = 64
+"""Timestamps drawn ahead of their time."""
 
 
 def _low_floor(right: Any) -> Any:

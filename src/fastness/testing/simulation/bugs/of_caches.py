@@ -10,7 +10,9 @@ from typing import Any
 from fastness.cache import leases
 from fastness.cache.near_cache import NearCache
 from fastness.client.cluster.view import View
+from fastness.limits import Limits
 from fastness.ranges.admission import Admission
+from fastness.ranges.leaseholder import Leaseholder
 from fastness.ranges.reads import Reads
 from fastness.ranges.tracking import Tracking
 from fastness.testing.simulation.bugs.planting import always, plant
@@ -108,17 +110,19 @@ plant(
 )
 
 
-def _whatever_is_cached(right: Any) -> Any:
-    def stopped(self: Admission, commit: Any) -> bool:
-        # Asked of the leases themselves: their number is what the bug hides.
-        hidden = type(self._owner.tracking).__len__
-        type(self._owner.tracking).__len__ = lambda tracking: len(tracking._leases)  # type: ignore[method-assign]
+def _drained_all_the_same(right: Any) -> Any:
+    def tell_drained(self: Leaseholder) -> None:
+        tracking, self.tracking = self.tracking, _NOTHING_CACHED
         try:
-            return bool(right(self, commit))
+            right(self)
         finally:
-            type(self._owner.tracking).__len__ = hidden  # type: ignore[method-assign]
+            if self.tracking is _NOTHING_CACHED:
+                self.tracking = tracking
 
-    return stopped
+    return tell_drained
+
+
+_NOTHING_CACHED = Tracking(range_id=0, epoch=0, limits=Limits())
 
 
 plant(
@@ -126,8 +130,7 @@ plant(
     "7.3, H5",
     "a range is handed over without revoking what clients cached of it",
     (Tracking, "void_all", always(answer=[])),
-    (Tracking, "__len__", always(0)),
-    (Admission, "_stopped_by_caches", _whatever_is_cached),
+    (Leaseholder, "_tell_drained", _drained_all_the_same),
 )
 
 
