@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from fastness.encoding.timestamps import TIMESTAMP_MAX
 from fastness.limits import Limits
 from fastness.node import Node
 from fastness.placement.descriptors import Descriptor
@@ -117,6 +118,20 @@ def test_messages_that_make_no_sense_here(kind: Kind) -> None:
             assert counts.stale_answers == 1
         else:
             assert counts.unexpected == 1
+
+    with_one_node(scenario)
+
+
+def test_a_made_up_timestamp_is_not_believed() -> None:
+    """A client that claims a far future to be issued stops nobody's commits."""
+
+    async def scenario(client: Asker, node: Node, _place: Descriptor) -> None:
+        client.issued = TIMESTAMP_MAX
+        await client.ask(node.address, MapRequest())
+        client.issued = 0
+        assert await client.write(b"key", b"value") < TIMESTAMP_MAX
+        assert await client.read(b"key") == b"value"
+        assert all(one.counts.alarms == 0 for one in node.leaseholders.values())
 
     with_one_node(scenario)
 

@@ -97,7 +97,7 @@ class Dispatch:
         except (InvalidEncoding, ProtocolMismatch) as error:
             self._refuse_frame(sender, data, error)
             return
-        self._site.post.learn(frame.issued)
+        self._site.post.hear(frame.issued, self._site.view.ceiling)
         if frame.kind == CALL:
             self._call(sender, frame)
         elif frame.kind == ANSWER:

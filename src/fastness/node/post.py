@@ -35,6 +35,15 @@ class Post:
         """This timestamp was issued."""
         self.issued = max(self.issued, issued)
 
+    def hear(self, issued: Timestamp, ceiling: Timestamp) -> None:
+        """Somebody says that this timestamp was issued; nothing is at or above the ceiling.
+
+        Beyond the ceiling last read it is not believed: floors taken from a made-up timestamp
+        would stop a range. To know too little is harmless, readers only wait for more.
+        """
+        if self.issued < issued < ceiling:
+            self.issued = issued
+
     def call(self, to: Address, number: int, body: Body) -> None:
         """Send a request."""
         self._deliver(to, encode_frame(CALL, number, self.issued, body))
