@@ -83,7 +83,7 @@ class SimulatedStore(Actor):
         self.rates = StoreRates()
         self._demoted: DemotedPrimary | None = None
         self._pruned: dict[Timestamp, dict[bytes, bytes | None]] = {}
-        self._kept_to: dict[int, Timestamp] = {}
+        self._kept_to: dict[KeyInterval, Timestamp] = {}
 
     def log(self) -> dict[Timestamp, dict[bytes, bytes | None]]:
         """What each commit changed, pruned or not: for checkers, which no retention binds."""
@@ -184,9 +184,9 @@ class SimulatedStore(Actor):
     def prune(self, answer: Answer, request: StorePrune) -> None:
         """See `RemoteStore.prune`."""
         where, horizon, range_id = KeyInterval(*request.interval), request.horizon, request.range_id
-        if horizon > self._kept_to.get(range_id, 0):
-            # What this range has at or below its horizon is final: taking it once is enough.
-            self._kept_to[range_id] = horizon
+        if horizon > self._kept_to.get(where, 0):
+            # What lies in it at or below its horizon is final: taking it once is enough.
+            self._kept_to[where] = horizon
             for change in self.home.logged(horizon):
                 writes = {key: value for key, value in change.writes if where.contains(key)}
                 if writes:
