@@ -174,6 +174,20 @@ def test_crashes_in_a_row_do_not_run_away_from_the_clock() -> None:
     assert to_milliseconds(holder.issue()) <= holder.clock.wall_ms() + 2 * AHEAD_MS
 
 
+def test_timestamps_ahead_of_the_clock_go_on_at_half_its_pace_until_it_catches_up() -> None:
+    """Deadlines pass and values expire although a successor's clock lags."""
+    holder = Holder()
+    begun = holder.clock.wall_ms() + 4_000
+    holder.durable_ceiling = from_milliseconds(begun)
+    holder.take_over()
+    holder.issue()
+    for seconds in range(1, 8):
+        holder.clock.advance(milliseconds=1_000)
+        assert to_milliseconds(holder.issue()) - begun == seconds * 500
+    holder.clock.advance(milliseconds=2_000)
+    assert to_milliseconds(holder.issue()) == holder.clock.wall_ms()
+
+
 def test_an_empty_block_is_a_mistake() -> None:
     """Nobody draws no timestamps."""
     with pytest.raises(InvariantViolation, match="block of 0 timestamps"):

@@ -82,8 +82,8 @@ def test_the_ceiling_rises_before_it_is_in_the_way() -> None:
     assert 10 <= writes <= 25
 
 
-def test_timestamps_ahead_of_the_clock_write_no_more_often() -> None:
-    """A successor on a clock that lags starts above the ceiling and still writes it rarely."""
+def test_timestamps_ahead_of_the_clock_write_ten_times_a_second_at_most() -> None:
+    """A successor on a clock that lags starts above the ceiling, with little room at a time."""
     oracle = role(start=from_milliseconds(WALL_MS + 60_000))
     writes = 0
     for elapsed_ms in range(1, 10_001):
@@ -93,7 +93,7 @@ def test_timestamps_ahead_of_the_clock_write_no_more_often() -> None:
             assert oracle.next_draw() is not None
         else:
             writes += bool(raised(oracle))
-    assert writes <= 5
+    assert writes <= 101
 
 
 def test_no_block_reaches_the_ceiling() -> None:

@@ -218,6 +218,19 @@ def test_a_decision_outlives_the_window_until_every_span_has_answered() -> None:
         world.held["resolve"].clear()
 
 
+def test_an_abort_is_told_to_every_participant() -> None:
+    """Their locks go at once, not when a deadline has passed."""
+    world = two_ranges()
+    for anchored in (True, False):
+        identity = world.identity(b"a")
+        parts = [world.prepare(identity, {b"z": b"1"})]
+        if anchored:
+            parts.append(world.prepare(identity, {b"a": b"1"}))
+        spans = [one.span for one in map(world.answer, parts) if isinstance(one, Prepared)]
+        assert world.committed(world.decide(identity, 0, spans)) == 0
+        assert all(shell.leaseholder.undecided == 0 for shell in world.ranges.values())
+
+
 def test_a_younger_prepare_dies_and_an_older_waits() -> None:
     """Wait-die on first-attempt timestamps."""
     world = two_ranges()

@@ -19,7 +19,7 @@ one mistyped date must not push timestamps years ahead for good. The jump is cou
 
 from __future__ import annotations
 
-from fastness.encoding.timestamps import Timestamp, from_milliseconds
+from fastness.encoding.timestamps import Timestamp, from_milliseconds, to_milliseconds
 from fastness.invariants import check
 
 JUMP_MS_MAX = 1_000
@@ -27,7 +27,10 @@ JUMP_MS_MAX = 1_000
 
 
 ROOM_MS = 100
-"""Room under a new ceiling while timestamps run ahead of the clock: 26 million of them."""
+"""Room under a new ceiling while timestamps run ahead of the clock: 26 million of them.
+
+At half the clock's pace, and raised at half its room, that is a write every tenth of a second.
+"""
 
 
 class TimestampOracle:
@@ -36,6 +39,8 @@ class TimestampOracle:
     __slots__ = (
         "_boot_ns",
         "_ceiling_ms_ahead",
+        "_pace_from",
+        "_pace_ms",
         "_skew_ms",
         "_wall_ms",
         "ceiling",
@@ -60,6 +65,9 @@ class TimestampOracle:
         self._boot_ns = boot_ns
         self._skew_ms = 0
         """How far the wall clock has jumped ahead without being followed."""
+        self._pace_ms = 0
+        """The millisecond reached at half pace while timestamps are ahead of the clock."""
+        self._pace_from: tuple[int, int] | None = None
         self._ceiling_ms_ahead = ceiling_ms_ahead
 
     def observe(self, wall_ms: int, boot_ns: int) -> None:
@@ -78,15 +86,33 @@ class TimestampOracle:
         if steady > self._wall_ms:
             self._wall_ms = steady
             self._boot_ns = boot_ns
+        self._keep_pace(boot_ns)
+
+    def _keep_pace(self, boot_ns: int) -> None:
+        """Let timestamps that are ahead of the clock go on at half its pace until it catches up.
+
+        They are after a crash or a change of oracle. Were they to stand still, deadlines would
+        not pass, values not expire and the prune horizon not move; at the full pace they would
+        stay ahead for good, and further with every crash.
+        """
+        reached = to_milliseconds(self.issued)
+        if reached <= self._wall_ms:
+            self._pace_from = None
+            self._pace_ms = 0
+            return
+        if self._pace_from is None:
+            self._pace_from = (reached, boot_ns)
+        begun_ms, begun_ns = self._pace_from
+        self._pace_ms = begun_ms + (boot_ns - begun_ns) // 2_000_000
 
     def now(self) -> Timestamp:
         """The lowest timestamp of the millisecond last observed, or what was issued if higher."""
-        return max(self.issued, from_milliseconds(self._wall_ms))
+        return max(self.issued, from_milliseconds(max(self._wall_ms, self._pace_ms)))
 
     def issue(self, count: int) -> Timestamp | None:
         """The first of `count` consecutive new timestamps; `None` while the ceiling is too low."""
         check(count > 0, f"a block of {count} timestamps was asked for")
-        first = max(self.issued + 1, from_milliseconds(self._wall_ms))
+        first = max(self.issued + 1, from_milliseconds(max(self._wall_ms, self._pace_ms)))
         if first + count > self.ceiling:
             return None
         self.issued = first + count - 1
@@ -97,7 +123,8 @@ class TimestampOracle:
         ahead = from_milliseconds(self._wall_ms + self._ceiling_ms_ahead)
         # After a crash timestamps run ahead of the clock by up to `ceiling_ms_ahead`. Little
         # room is added then, or one crash after another would drive them ever further ahead.
-        return max(ahead, self.issued + count + from_milliseconds(ROOM_MS))
+        reached = max(self.issued, from_milliseconds(self._pace_ms))
+        return max(ahead, reached + count + from_milliseconds(ROOM_MS))
 
     def raise_ceiling(self, ceiling: Timestamp) -> None:
         """Take note of a ceiling that is now durable. It never sinks."""

@@ -12,6 +12,7 @@ decision. Nothing but that decision ever removes an intent (CONSISTENCY, section
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -94,7 +95,7 @@ class Decisions:
             owner.refuse(caller, _unknowable(identity))
         else:
             # Never heard of, or refused: it never commits from now on.
-            self.abort_unknown(identity, [caller])
+            self.abort_unknown(identity, [caller], request.spans)
 
     def ask(self, caller: Caller, request: Ask) -> None:
         """Tell a participant or reader; abort what is past its deadline."""
@@ -150,12 +151,15 @@ class Decisions:
         waiting.append(caller)
         return True
 
-    def abort_unknown(self, identity: TransactionId, callers: list[Caller]) -> None:
-        """Write *aborted* under an id that holds nothing here."""
+    def abort_unknown(
+        self, identity: TransactionId, callers: list[Caller], spans: Sequence[Interval] = ()
+    ) -> None:
+        """Write *aborted* under an id that holds nothing here; then tell the `spans`."""
         self._deciding[identity] = callers
+        elsewhere = _outside(spans, self._owner.shape.interval)
         entry = Entry(
             records={},
-            done=partial(self._decided, identity, 0, []),
+            done=partial(self._decided, identity, 0, elsewhere),
             lost=partial(self._undecided, identity),
         )
         entry.outcomes.append((identity, 0))
@@ -176,7 +180,8 @@ class Decisions:
         elsewhere = _outside(spans, owner.shape.interval)
         self._deciding[intent.id] = callers
         entry = self._applying(holder, timestamp)
-        if elsewhere:
+        if elsewhere and timestamp:
+            # An abort needs no record of who must hear it: whoever asks late is told so anyway.
             entry.records[VERDICT + intent.id] = encode_record(Verdict(timestamp, elsewhere))
         release = entry.done
 
@@ -226,7 +231,9 @@ class Decisions:
             self._verdicts[identity] = Verdict(verdict.timestamp, left)
             return
         del self._verdicts[identity]
-        self._owner.enter(Entry(records={VERDICT + identity: None}, done=_nothing, lost=_ignored))
+        name = VERDICT + identity
+        if name in self._owner.records:
+            self._owner.enter(Entry(records={name: None}, done=_nothing, lost=_ignored))
 
     # ------------------------------------------------------- the participant
 
@@ -359,7 +366,7 @@ class Decisions:
         owner.ports.ask(identity, holder.intent.deadline)
 
 
-def _outside(spans: list[Interval], interval: KeyInterval) -> list[Interval]:
+def _outside(spans: Iterable[Interval], interval: KeyInterval) -> list[Interval]:
     """What of the spans lies outside the interval."""
     left: list[Interval] = []
     for begin, end in spans:

@@ -218,6 +218,8 @@ class ClusterReads(AsyncKeyValueTransaction):
         cached = self._core.cached
         found: dict[bytes, bytes | None] = {}
         missing: list[bytes] = []
+        if self._view.draws_first and not self._view.drawn:
+            await self._draw()
         for key in keys:
             entry = cached.find(key)
             if entry is not None and self._admits(entry):
@@ -243,7 +245,7 @@ class ClusterReads(AsyncKeyValueTransaction):
         self, interval: KeyInterval, limit: int, caching: bool, *, reverse: bool
     ) -> list[Item]:
         """The first `limit` cells of an interval in this snapshot."""
-        if caching and not self._view.drawn:
+        if caching and not self._view.drawn and not self._view.draws_first:
             scans = self._core.cached.find_scans(interval, limit, reverse=reverse)
             if scans is not None and self._admit(scans):
                 return [item for scan in scans for item in scan.items][:limit]
@@ -387,5 +389,6 @@ class ClusterTransaction(ClusterReads, AsyncTransaction):
             priority=priority,
         )
         self._core = core
-        self._view = View(core, at, caching=cache)
+        # A priority is kept from an attempt that failed.
+        self._view = View(core, at, caching=cache, draws_first=priority is not None)
         self._bound = cells.bound(TIMESTAMP_MAX)

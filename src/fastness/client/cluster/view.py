@@ -17,10 +17,32 @@ from fastness.errors import Conflict, InvalidTimestamp
 class View:
     """One transaction's moment."""
 
-    __slots__ = ("_at", "_core", "_losses", "_until_ns", "_used", "caching", "drawn", "timestamp")
+    __slots__ = (
+        "_at",
+        "_core",
+        "_losses",
+        "_until_ns",
+        "_used",
+        "caching",
+        "drawn",
+        "draws_first",
+        "timestamp",
+    )
 
-    def __init__(self, core: ClusterCore, at: Timestamp | None, *, caching: bool) -> None:
-        """`at` reads the past; `caching` is what reads do that do not say otherwise."""
+    def __init__(
+        self,
+        core: ClusterCore,
+        at: Timestamp | None,
+        *,
+        caching: bool,
+        draws_first: bool = False,
+    ) -> None:
+        """`at` reads the past; `caching` is what reads do that do not say otherwise.
+
+        With `draws_first` nothing is used before there is a timestamp: an attempt that failed may
+        have lost an entry it used, and could lose one again and again.
+        """
+        self.draws_first = draws_first
         self._core = core
         self._at = at
         self.caching = caching

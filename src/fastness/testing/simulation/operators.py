@@ -156,9 +156,17 @@ class Operator:
         await self.coordinator.write({key: entry.revision}, [Put(key, free)])
 
     def _cut_off(self, name: str, leases: float) -> None:
-        """Part a node from the coordinator for a while."""
+        """Part a node from the coordinator for a while, and mostly from the other nodes.
+
+        It then has no timestamps to write with, whereupon the store would fence it, but goes on
+        reading for clients that know no better.
+        """
         network = self.world.network
-        for ends in (([name], [COORDINATOR]), ([COORDINATOR], [name])):
+        others = [COORDINATOR]
+        if self.random.random() < CUT_OFF:
+            others += [one.name for one in self.world.running() if one.name.startswith("node-")]
+            others = [one for one in others if one != name]
+        for ends in (([name], others), (others, [name])):
             cut = network.cut(*ends)
             self.world.call_later(leases * self.client.limits.lease_ms, cut.heal)
 

@@ -140,7 +140,7 @@ plant(
 
 
 def _absence_means_abort(_right: Any) -> Any:
-    def abort_unknown(self: Decisions, identity: bytes, callers: list[Any]) -> None:
+    def abort_unknown(self: Decisions, identity: bytes, callers: list[Any], *_: Any) -> None:
         del identity
         for caller in callers:
             self._owner.ports.answer(caller, Decision(0))
