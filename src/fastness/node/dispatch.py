@@ -10,6 +10,7 @@ that waits may be waiting for just them.
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any
 
 from fastness.errors import (
@@ -64,6 +65,7 @@ _ENDING = frozenset({Decide, Ask, Resolve})
 _COMMITTING = frozenset({CommitOne, Prepare})
 """Requests whose repetition, after a refusal, would be something new."""
 
+Flow = Callable[[], Coroutine[Any, Any, None]]
 Handler = Callable[[Caller, Any], None]
 
 
@@ -201,29 +203,29 @@ class Dispatch:
         self._site.post.answer(caller.address, caller.number, answer)
 
     def _split(self, caller: Caller, request: SplitRange) -> None:
-        flow = self._flows.split(request.range_id, request.generation, request.key)
+        flow = partial(self._flows.split, request.range_id, request.generation, request.key)
         self._carry_out(caller, flow, "split")
 
     def _merge(self, caller: Caller, request: MergeRange) -> None:
-        flow = self._flows.merge(request.range_id, request.generation)
+        flow = partial(self._flows.merge, request.range_id, request.generation)
         self._carry_out(caller, flow, "merge")
 
     def _transfer(self, caller: Caller, request: TransferLease) -> None:
-        flow = self._flows.transfer(request.range_id, request.generation, request.to)
+        flow = partial(self._flows.transfer, request.range_id, request.generation, request.to)
         self._carry_out(caller, flow, "transfer")
 
     def _drain(self, caller: Caller, _request: Drain) -> None:
         if self._site.draining and self._site.tenure is not None:
             self._refuse(caller, Overloaded("this node is being drained already: ask again"))
         else:
-            self._carry_out(caller, self._flows.drain(), "drain")
+            self._carry_out(caller, self._flows.drain, "drain")
 
-    def _carry_out(self, caller: Caller, flow: Coroutine[Any, Any, None], what: str) -> None:
+    def _carry_out(self, caller: Caller, flow: Flow, what: str) -> None:
         self._site.spawn(self._answered(caller, flow), name=f"{what} for {caller.address}")
 
-    async def _answered(self, caller: Caller, flow: Coroutine[Any, Any, None]) -> None:
+    async def _answered(self, caller: Caller, flow: Flow) -> None:
         try:
-            await flow
+            await flow()
         except FastnessError as error:
             view = self._site.view
             stale = isinstance(error, RangeMoved)
