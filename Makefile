@@ -16,11 +16,11 @@ UV_VERSION := 0.13.9
 
 # The suite runs with the invariants too costly for production.
 export FASTNESS_EXPENSIVE_CHECKS ?= 1
-demo bench simulate: export FASTNESS_EXPENSIVE_CHECKS = 0
+demo bench simulate bugs: export FASTNESS_EXPENSIVE_CHECKS = 0
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test lint format types layers tests bench simulate lock clean
+.PHONY: help setup demo test lint format types layers tests bench simulate bugs lock clean
 
 help: ## List what can be made
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
@@ -63,6 +63,9 @@ bench: setup ## Measure against raw RocksDB, LMDB and SQLite, as ratios in one r
 
 simulate: setup ## Run SEEDS (default 1-200) of a simulated cluster under faults, over all cores
 	$(BIN)/fastness simulate --seeds $(SEEDS) $(ARGS)
+
+bugs: setup ## Plant each bug of the simulator and see that a checker notices (takes minutes)
+	$(BIN)/python -m fastness.testing.simulation.bugs $(ARGS)
 
 lock: ## Renew the lock from pyproject.toml
 	$(PYTHON) -m venv --clear .lock-tool
