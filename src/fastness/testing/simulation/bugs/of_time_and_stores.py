@@ -50,7 +50,7 @@ plant(
 
 def _from_the_reply(right: Any) -> Any:
     def proved(self: Lease, before_ns: int, lease_ms: int) -> None:
-        right(self, before_ns + lease_ms * 1_000_000, lease_ms)
+        right(self, before_ns + 2 * lease_ms * 1_000_000, lease_ms)
 
     return proved
 
