@@ -31,8 +31,8 @@ from fastness.wire.messages import Body, Drain, MergeRange, SplitRange, Transfer
 TEMPTED = 0.7
 """How often the operator goes for a range that holds prepared transactions, if there is one."""
 
-ORACLE_DISOWNED = 0.3
-CUT_OFF = 0.8
+ORACLE_DISOWNED = 0.25
+CUT_OFF = 0.9
 
 RANGES_MAX = 24
 """Beyond so many ranges nothing is split any more."""
@@ -76,7 +76,7 @@ class Operator:
                 roll = random.random()
                 if roll < 0.06:
                     await self._drain()
-                elif roll < 0.10:
+                elif roll < 0.13:
                     await self._disown()
                 else:
                     await random.choice(changes)()
@@ -139,10 +139,10 @@ class Operator:
         The holder's session lives on. Mostly it is cut off just then, so that it does not see
         the change before its lease has run out: whoever takes over must have waited for that.
         """
-        random = self.random
-        victim = self._victim()
-        if victim is None:
+        random, ranges = self.random, self._ranges()
+        if not ranges:
             return
+        victim = random.choice(ranges)
         key = ORACLE if random.random() < ORACLE_DISOWNED else range_key(victim.range_id)
         _, entries = await self.coordinator.read(key)
         entry = entries.get(key)
