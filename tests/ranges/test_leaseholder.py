@@ -300,6 +300,21 @@ def test_a_commit_timestamp_at_or_below_a_floor_is_refused_with_an_alarm() -> No
     assert world.ranges[1].leaseholder.counts.alarms == 1
 
 
+def test_a_block_at_or_below_the_floor_is_asked_for_again_at_the_next_tick() -> None:
+    """Not at once: an oracle that went back in time may do so for a while."""
+    world = two_ranges()
+    leaseholder = world.ranges[1].leaseholder
+    with world.hold("draw"):
+        commit = world.commit({b"a": b"1"})
+        world.held["draw"].clear()
+        leaseholder.drawn(world.issued - 1, 1)
+        assert leaseholder.counts.alarms == 1
+    assert world.answer(commit) is None
+    leaseholder.tick()
+    world.run()
+    assert isinstance(world.answer(commit), Decision)
+
+
 def test_atomic_operations_of_a_prepare_are_evaluated_under_its_lock() -> None:
     """Nobody comes between the value it found and the value it leaves."""
     world = two_ranges()

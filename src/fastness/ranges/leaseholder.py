@@ -130,6 +130,7 @@ class Leaseholder:
         self._store_reads: dict[int, Callable[[StoreFound | FastnessError], None]] = {}
         self._turns: dict[tuple[Timestamp, bytes], Reservation] = {}
         self._draw_count = 0
+        self._redraw = False
         self._block: Timestamp | None = None
         self._atomics: dict[bytes, bytes | None] | None = None
         self._batch: Batch | None = None
@@ -339,7 +340,8 @@ class Leaseholder:
         floor = self.range.frozen_floor() or 0
         if first <= floor:
             self.alarm(f"a block was drawn at {first}, at or below the floor {floor}")
-            self.ports.draw(self._draw_count)
+            # Asked for again at the next tick: the oracle may be wrong for a while.
+            self._redraw = True
             return
         self._block = first
         self._assign()
@@ -461,6 +463,9 @@ class Leaseholder:
         if self.retired is not None:
             return
         boot_ns = self.ports.boot_ns()
+        if self._redraw:
+            self._redraw = False
+            self.ports.draw(self._draw_count)
         self.tell(self.tracking.tick(boot_ns))
         if self.range.reservations.expire(boot_ns):
             self._turns = {k: v for k, v in self._turns.items() if v.ends_ns > boot_ns}
