@@ -361,6 +361,10 @@ class Shell:
         """The world's oracle is known to everybody at once."""
         return self.world.issued
 
+    def alarm(self, what: str) -> None:
+        """Keep it among the stories."""
+        self.world.stories.append(f"ALARM: {what}")
+
     def note(self, event: str) -> None:
         """Keep the story."""
         self.world.stories.append(event)

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 class Counts:
     """Since the process started."""
 
+    alarms: int = 0
+    """Things that no correct system does: an oracle that went back in time, above all."""
     requests: int = 0
     malformed: int = 0
     """Frames that could not be decoded."""

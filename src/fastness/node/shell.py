@@ -285,6 +285,11 @@ class RangeShell:
         """The highest timestamp known to have been issued."""
         return self._site.post.issued
 
+    def alarm(self, what: str) -> None:
+        """Count what must never happen, and say it."""
+        self._site.counts.alarms += 1
+        self.note(f"ALARM: {what}")
+
     def note(self, event: str) -> None:
         """A line of the node's story."""
         self._site.process.note(f"range {self.range_id}: {event}")

@@ -224,7 +224,7 @@ class Leaseholder:
     def alarm(self, what: str) -> None:
         """Something happened that no correct system does: count it, say it, and refuse it."""
         self.counts.alarms += 1
-        self.ports.note(f"ALARM range {self.range_id}: {what}")
+        self.ports.alarm(what)
 
     # ---------------------------------------------------------------- locks
 

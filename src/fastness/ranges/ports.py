@@ -86,6 +86,10 @@ class Ports(Protocol):
         """The highest timestamp this process knows to have been issued."""
         ...
 
+    def alarm(self, what: str) -> None:
+        """Something happened that no correct system does; it was refused. Tell an operator."""
+        ...
+
     def note(self, event: str) -> None:
         """A line for whoever traces this process."""
         ...

@@ -340,6 +340,8 @@ class SimulatedCluster:
         report.partitions = world.counts["partition"] + world.counts["coordinator cut"]
         for node in self.nodes:
             report.counts.update(_figures(node.counts))
+        if report.counts["alarms"]:
+            self._found("alarm", f"{report.counts['alarms']} alarms were raised: see the trace")
         report.splits, report.merges = report.counts["splits"], report.counts["merges"]
         report.transfers, report.failovers = (
             report.counts["transfers"],
