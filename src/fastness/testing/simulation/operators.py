@@ -151,7 +151,7 @@ class Operator:
         found = decode_oracle(entry.value) if key == ORACLE else decode_descriptor(entry.value)
         self.asked["disown"] += 1
         if random.random() < CUT_OFF:
-            self._cut_off(found.holder.partition("#")[0], random.uniform(0.3, 1.6))
+            self._cut_off(found.holder.partition("#")[0], random.uniform(0.5, 3.0))
         free = encode_descriptor(replace(found, holder="", session=0))
         await self.coordinator.write({key: entry.revision}, [Put(key, free)])
 
