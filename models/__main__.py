@@ -1,4 +1,4 @@
-"""`python -m models`: search every model; with names of models, only those, in full.
+"""`python -m models [NAME ...]`: search every model; with names of models, only those, in full.
 
 Exits 1 if a promise is broken, or if a rule can be left out without breaking one.
 """

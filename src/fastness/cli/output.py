@@ -115,10 +115,13 @@ class Output:
 
 
 @contextmanager
-def answering(as_json: bool) -> Iterator[Output]:
+def answering(
+    as_json: bool, *, interrupted: str = "interrupted: what was committed before is durable"
+) -> Iterator[Output]:
     """The body of every command: its errors become one line and an exit code.
 
-    Anything that is not a `FastnessError` is a fault of this program, and shows its traceback.
+    `interrupted` is said after Ctrl-C. Anything that is not a `FastnessError` is a fault of this
+    program, and shows its traceback.
     """
     output = Output(as_json=as_json)
     try:
@@ -128,7 +131,7 @@ def answering(as_json: bool) -> Iterator[Output]:
         output.failure(error)
         raise typer.Exit(exits.exit_code(error)) from None
     except KeyboardInterrupt:
-        output.remark("interrupted: what was committed before is durable", "yellow")
+        output.remark(interrupted, "yellow")
         raise typer.Exit(exits.INTERRUPTED) from None
     except BrokenPipeError:
         _forget_stdout()

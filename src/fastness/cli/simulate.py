@@ -18,9 +18,16 @@ from fastness.errors import InvalidOption
 from fastness.testing.simulation.faults import KINDS
 from fastness.testing.simulation.report import RunReport
 from fastness.testing.simulation.scenario import Scenario
-from fastness.testing.simulation.simulate import Tally, run_seed, run_seeds, shrink
+from fastness.testing.simulation.simulate import (
+    SHRINK_RUNS_MAX,
+    Tally,
+    run_seed,
+    run_seeds,
+    shrink,
+)
 
 FAILURES_SHOWN = 5
+FAILED_LISTED = 20
 
 
 def simulate(  # noqa: PLR0913 - one for each thing a run can be told
@@ -32,7 +39,8 @@ def simulate(  # noqa: PLR0913 - one for each thing a run can be told
     ] = None,
     trace: Annotated[bool, typer.Option("--trace", help="Tell the story of the run.")] = False,
     workload: Annotated[
-        list[str] | None, typer.Option(help="Only this one; may be repeated.", show_default=False)
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Only this one; may be repeated.", show_default=False),
     ] = None,
     disable: Annotated[
         list[str] | None,
@@ -62,9 +70,9 @@ def simulate(  # noqa: PLR0913 - one for each thing a run can be told
     Everything is drawn from the seed, so a seed that fails fails again; it is then made smaller,
     and the command line that shows the smaller failure is printed.
     """
-    with answering(json) as output:
+    with answering(json, interrupted="interrupted") as output:
         numbers = _numbers(seed, seeds)
-        disabled = list(KINDS) if disable == ["all"] else disable or []
+        disabled = list(KINDS) if "all" in (disable or []) else disable or []
         scenarios = [
             Scenario.draw(number, workloads=workload or [], disabled=disabled, plant=plant).smaller(
                 clients=clients, tasks=tasks, commits=commits, faults_ms=faults_ms
@@ -122,47 +130,63 @@ def _run_many(output: Output, scenarios: list[Scenario], jobs: int) -> list[int]
         transient=True,
         disable=output.as_json or not output.remarks.is_terminal,
     )
-    with progress:
-        bar = progress.add_task("simulating", total=len(scenarios))
-        for report in run_seeds(scenarios, jobs=jobs):
-            tally.add(report)
-            progress.update(bar, advance=1)
-            if not report.ok and shown < FAILURES_SHOWN:
-                shown += 1
-                if output.as_json:
-                    output.aside(report.as_document())
-                else:
-                    progress.console.print(str(report), markup=False, highlight=False)
+    try:
+        with progress:
+            bar = progress.add_task("simulating", total=len(scenarios))
+            for report in run_seeds(scenarios, jobs=jobs):
+                tally.add(report)
+                progress.update(bar, advance=1)
+                if not report.ok and shown < FAILURES_SHOWN:
+                    shown += 1
+                    _tell_failure(output, progress.console, report)
+    except KeyboardInterrupt:
+        _tell_tally(output, tally)  # Of the runs that ended.
+        raise
+    _tell_tally(output, tally)
+    return sorted(tally.failed)
+
+
+def _tell_tally(output: Output, tally: Tally) -> None:
     if output.as_json:
         output.document(tally.as_document())
     else:
         output.facts(_facts(tally))
-    return sorted(tally.failed)
+
+
+def _tell_failure(output: Output, console: Console, report: RunReport) -> None:
+    if output.as_json:
+        output.aside(report.as_document())
+    else:
+        console.print(str(report), markup=False, highlight=False, soft_wrap=True)
 
 
 def _facts(tally: Tally) -> list[tuple[str, str]]:
     figures = {name: f"{value:,}" for name, value in tally.figures.items()}
-    failed = "".join(f" {seed}" for seed in sorted(tally.failed)[:20])
+    failed = "".join(f" {seed}" for seed in sorted(tally.failed)[:FAILED_LISTED])
     found = ", ".join(f"{name} {count}" for name, count in sorted(tally.findings.items()))
     return [
         ("seeds", f"{tally.runs:,}"),
-        ("failed", f"{len(tally.failed):,}{failed}"),
+        ("failed", f"{len(tally.failed):,}{failed and ':' + failed}"),
         ("found", found or "nothing"),
         ("virtual hours", f"{tally.virtual_ms / 3_600_000:.2f}"),
         ("commits", "{commits}, {across_ranges} of them across ranges".format(**figures)),
         ("fewest commits", f"{tally.fewest_commits:,}"),
         ("read only", "{reads}, {cache_hits} cache hits".format(**figures)),
-        ("aborted", "{aborts}, {unknown} unknown to their clients".format(**figures)),
+        ("aborted", figures["aborts"]),
+        ("unknown", "{unknown} to their clients".format(**figures)),
         ("faults", "{crashes} crashes, {partitions} partitions".format(**figures)),
         ("failovers", figures["failovers"]),
         ("changes", "{splits} splits, {merges} merges, {transfers} transfers".format(**figures)),
-        ("committed per second", f"{tally.committed_per_second:,.0f}"),
+        ("committed", f"{tally.committed_per_second:,.0f} per second of the processor"),
     ]
 
 
 def _shrink(output: Output, scenario: Scenario) -> None:
     """Look for a smaller failure, and print its command line."""
-    output.remark(f"making seed {scenario.seed} smaller ..")
+    output.remark(
+        f"making seed {scenario.seed} smaller, in up to {SHRINK_RUNS_MAX} runs "
+        "(Ctrl-C ends it, --no-shrink skips it) .."
+    )
     smallest = shrink(scenario, note=output.remark)
     if output.as_json:
         output.aside({"smallest": smallest.command()})

@@ -20,6 +20,7 @@ from dataclasses import asdict
 from random import Random
 from typing import Any
 
+from fastness import invariants
 from fastness.client.cluster import ClusterClient
 from fastness.errors import FastnessError, MaybeCommitted
 from fastness.invariants import InvariantViolation
@@ -357,11 +358,15 @@ def _figures(counts: Counts) -> dict[str, int]:
 
 
 def _story(error: BaseException) -> str:
-    """An error with what caused it, and where."""
+    """An error with what caused it, and where: for an invariant, where it was asked for."""
     lines = []
     cause: BaseException | None = error
     while cause is not None:
-        calls = traceback.extract_tb(cause.__traceback__)
+        calls = [
+            call
+            for call in traceback.extract_tb(cause.__traceback__)
+            if call.filename != invariants.__file__
+        ]
         where = ""
         if calls:
             file = calls[-1].filename.rpartition("fastness/")[2]

@@ -113,4 +113,6 @@ class FaultPlan:
 def _require_known(kinds: Iterable[str]) -> None:
     unknown = [kind for kind in kinds if kind not in KINDS]
     if unknown:
-        raise InvalidOption(f"no such kinds of fault: {unknown}; there are {list(KINDS)}")
+        raise InvalidOption(
+            f"no kind of fault is called {unknown[0]!r}: choose from {', '.join(KINDS)}"
+        )

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from random import Random
+from shlex import quote
 from typing import Self
 
 from fastness.encoding.intervals import SYSTEM_END
@@ -111,14 +112,14 @@ class Scenario:
             words += [f"--workload {name}" for name in self.workloads]
         for kind in KINDS:
             if drawn.plan.intensity(kind) > 0.0 and not self.plan.intensity(kind) > 0.0:
-                words.append(f"--disable {kind!r}")
+                words.append(f"--disable {quote(kind)}")
         for name in ("clients", "tasks", "commits"):
             if getattr(self, name) != getattr(drawn, name):
                 words.append(f"--{name} {getattr(self, name)}")
         if self.faults_ms != drawn.faults_ms:
             words.append(f"--faults-ms {self.faults_ms:.0f}")
         if self.plant:
-            words.append(f"--plant {self.plant!r}")
+            words.append(f"--plant {quote(self.plant)}")
         return " ".join(words)
 
 
@@ -126,7 +127,7 @@ def _workloads(names: Sequence[str]) -> tuple[str, ...]:
     kinds = [workload.kind for workload in WORKLOADS]
     unknown = [name for name in names if name not in kinds]
     if unknown:
-        raise InvalidOption(f"no such workloads: {unknown}; there are {kinds}")
+        raise InvalidOption(f"no workload is called {unknown[0]!r}: choose from {', '.join(kinds)}")
     return tuple(kind for kind in kinds if not names or kind in names)
 
 

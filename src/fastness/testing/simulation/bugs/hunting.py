@@ -50,14 +50,21 @@ def hunt(bug: str, seeds: int = SEEDS) -> Caught:
 
 def main(arguments: list[str] | None = None) -> int:
     """The command; how many bugs went unnoticed decides the exit code."""
-    parser = argparse.ArgumentParser(description="Plant bugs and see them noticed.")
-    parser.add_argument("names", nargs="*", help="bugs; all of them without")
+    parser = argparse.ArgumentParser(
+        prog="python -m fastness.testing.simulation.bugs",
+        description="Plant bugs and see them noticed.",
+    )
+    parser.add_argument("names", nargs="*", metavar="NAME", help="a bug; without, all")
     parser.add_argument("--seeds", type=int, default=SEEDS, help="how many seeds at most")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
+    parser.add_argument(
+        "--jobs", type=int, default=os.cpu_count() or 1, help="how many at a time (all cores)"
+    )
     options = parser.parse_args(arguments)
     unknown = [name for name in options.names if name not in BUGS]
     if unknown:
-        parser.error(f"no such bugs: {', '.join(unknown)}; there are {', '.join(sorted(BUGS))}")
+        parser.error(f"no bug is called {unknown[0]!r}: choose from {', '.join(sorted(BUGS))}")
+    if options.seeds < 1 or options.jobs < 1:
+        parser.error("--seeds and --jobs begin at 1")
     names = options.names or list(BUGS)
     missed = 0
     context = multiprocessing.get_context("spawn")
