@@ -96,7 +96,6 @@ class ClusterView:
     __slots__ = (
         "_range_entries",
         "ceiling",
-        "ceiling_revision",
         "next_range",
         "next_range_revision",
         "nodes",
@@ -119,7 +118,6 @@ class ClusterView:
         self.oracle = OracleDescriptor(released=True)
         self.oracle_revision = 0
         self.ceiling: Timestamp = 0
-        self.ceiling_revision = 0
         self.next_range = 0
         self.next_range_revision = 0
         self.routes = RangeMap()
@@ -143,7 +141,6 @@ class ClusterView:
         )
         self.oracle_revision = revision_of(oracle)
         self.ceiling = decode_counter(entries.get(CEILING))
-        self.ceiling_revision = revision_of(entries.get(CEILING))
         self.next_range = decode_counter(entries.get(NEXT_RANGE))
         self.next_range_revision = revision_of(entries.get(NEXT_RANGE))
         self._take_ranges({key: one for key, one in entries.items() if key.startswith(RANGES)})

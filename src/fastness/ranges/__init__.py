@@ -3,7 +3,8 @@
 Read `range.py` first: its page holds the protocol and the argument why it is serializable.
 `commit.py` says what a commit request carries, `recent.py` how reads are validated,
 `batching.py` how a closed batch becomes store writes, `reservations.py` how starving
-transactions get their turn.
+transactions get their turn. `leaseholder.py` makes of it a range of a cluster: with locks,
+decisions, caches, and changes of shape.
 """
 
 from fastness.ranges.atomic import AtomicKind, AtomicOperation, evaluate

@@ -12,7 +12,6 @@ looked at after the store was read.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from fastness.encoding.intervals import KeyInterval
@@ -234,6 +233,3 @@ def _too_old(at: Timestamp, horizon: Timestamp) -> SnapshotTooOld:
         f"a snapshot at {at} lies below the retained window, which begins at {horizon}: read at a "
         "newer timestamp, or raise limits.retention_ms"
     )
-
-
-Wake = Callable[[], None]

@@ -95,10 +95,7 @@ class Reshaping:
 
     def require_drained(self) -> None:
         """Invariant: nothing is under way that a change of shape could tear apart."""
-        check(
-            self._owner.is_drained and not self._owner.range.writing,
-            f"range {self._owner.range_id} is not drained",
-        )
+        check(self._owner.is_drained, f"range {self._owner.range_id} is not drained")
 
     def _reshaping(self, wanted: Records, finish: Callable[[], None]) -> Entry:
         """The entry that turns the records there are into those wanted."""

@@ -34,7 +34,6 @@ OBSERVED_READ_WRITE: Final = 128
 """As `READ_WRITE`, where the order of the two versions was observed in that way."""
 
 ANY_READ_WRITE: Final = READ_WRITE | TIMED_READ_WRITE | OBSERVED_READ_WRITE
-ANY_WRITE_WRITE: Final = WRITE_WRITE | OBSERVED_WRITE_WRITE
 ALL: Final = 255
 
 Reason = TypeVar("Reason")

@@ -90,7 +90,6 @@ class SimulatedLoop(RealWorldRefused):
         self._closed = False
         self._thread = threading.get_ident()
         self._handler: ExceptionHandler | None = None
-        self._clocks: dict[int, tuple[Callable[[], int], Callable[[int], int]]] = {}
 
     def number_next(self) -> int:
         """A number no task or future of this loop has."""
