@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from random import Random
 
 from fastness.client.cluster import ClusterClient
@@ -20,6 +21,9 @@ from fastness.testing.simulation.processes import SimulatedProcess
 from fastness.testing.simulation.scenario import Scenario
 from fastness.testing.simulation.workloads import SimulatedWorkload
 from fastness.testing.simulation.world import World
+
+OBSERVER = "client-1"
+"""The client that only looks."""
 
 
 class Crowd:
@@ -70,7 +74,24 @@ class Crowd:
             random = Random(f"{self.scenario.seed}/act/{process.address}/{number}")
             database = RecordedDatabase(client, self.ledger, next(self._numbers))
             # It ends with the process, or by itself once told to stop.
-            _task = process.spawn(self._act(database, random, ended), name=f"acts {number}")
+            acting = self._observe if process.name == OBSERVER else self._act
+            _task = process.spawn(acting(database, random, ended), name=f"acts {number}")
+
+    async def _observe(
+        self, database: RecordedDatabase, random: Random, ended: Callable[[], None]
+    ) -> None:
+        """Look again and again, and change nothing.
+
+        Whoever writes soon learns that a range has moved. Whoever only reads hears of it last:
+        these clients would be the ones to be told old values by a node that was deposed.
+        """
+        pace_s = self.scenario.pace_ms / 1_000
+        workloads = [one for one in self.workloads if one.observes] or self.workloads
+        while not self.stopping:
+            await asyncio.sleep(random.expovariate(1.0) * pace_s * 0.3)
+            with suppress(FastnessError):
+                await random.choice(workloads).observe(database, random)
+        ended()
 
     async def _act(
         self, database: RecordedDatabase, random: Random, ended: Callable[[], None]

@@ -15,6 +15,7 @@ class CachedReads(SimulatedWorkload):
     """Bursts of reads of single keys, of several in one transaction, and of an interval."""
 
     kind = "cached"
+    observes = True
 
     def __init__(self, random: Random) -> None:
         super().__init__(random)
@@ -34,6 +35,11 @@ class CachedReads(SimulatedWorkload):
             else:
                 await self._read(database, keys, scans=random.random() < 0.3)
             await self.pause(random)
+
+    async def observe(self, database: RecordedDatabase, random: Random) -> None:
+        """Read one key."""
+        (key,) = self.some_keys(random, 1, self.numbers)
+        await database.get(self.kind, key)
 
     async def conclude(self, database: RecordedDatabase) -> None:
         """Read every key."""

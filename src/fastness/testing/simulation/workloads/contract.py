@@ -75,6 +75,13 @@ class SimulatedWorkload(ABC):
             keys[self.key(random.choice(places), number)] = None
         return list(keys)
 
+    observes: ClassVar[bool] = False
+    """Whether it has something to look at for clients that only look."""
+
+    async def observe(self, database: RecordedDatabase, random: Random) -> None:
+        """Look at something, and change nothing; what is looked at must be the latest."""
+        await self.act(database, random)
+
     async def prepare(self, database: RecordedDatabase) -> None:  # noqa: B027 - most need nothing
         """Write what must be there before anybody acts; once, before any fault."""
 

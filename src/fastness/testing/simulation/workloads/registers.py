@@ -16,6 +16,7 @@ class Registers(SimulatedWorkload):
     """Judged for linearizability, key by key."""
 
     kind = "register"
+    observes = True
 
     def __init__(self, random: Random) -> None:
         super().__init__(random)
@@ -33,6 +34,11 @@ class Registers(SimulatedWorkload):
             await self._write(database, key)
         else:
             await self._compare_and_set(database, key)
+
+    async def observe(self, database: RecordedDatabase, random: Random) -> None:
+        """Read one key."""
+        (key,) = self.some_keys(random, 1, self.numbers)
+        await self._read(database, key)
 
     async def conclude(self, database: RecordedDatabase) -> None:
         """Read every key."""
