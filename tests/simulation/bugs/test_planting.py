@@ -10,7 +10,7 @@ from fastness.ranges.leaseholder import Leaseholder
 from fastness.testing.simulation.bugs import BUGS, planted
 from fastness.testing.simulation.bugs.hunting import SEEDS, hunt, main
 
-QUICKLY = 4
+QUICKLY = 8
 """Seeds within which each of those below is noticed."""
 
 
@@ -20,7 +20,6 @@ QUICKLY = 4
         "validate-then-wait",
         "no-point-validation",
         "read-past-intents",
-        "no-read-locks",
         "resend-with-a-new-id",
         "outcomes-not-kept",
         "commit-without-invalidation",

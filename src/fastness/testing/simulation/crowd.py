@@ -85,10 +85,10 @@ class Crowd:
         Whoever writes soon learns that a range has moved. Whoever only reads hears of it last:
         these clients would be the ones to be told old values by a node that was deposed.
         """
-        pace_s = self.scenario.pace_ms / 1_000
+        pace_ms = min(self.scenario.pace_ms, 0.1 * self.scenario.limits.lease_ms)
         workloads = [one for one in self.workloads if one.observes] or self.workloads
         while not self.stopping:
-            await asyncio.sleep(random.expovariate(1.0) * pace_s * 0.3)
+            await asyncio.sleep(random.expovariate(1.0) * pace_ms * 0.3 / 1_000)
             with suppress(FastnessError):
                 await random.choice(workloads).observe(database, random)
         ended()
