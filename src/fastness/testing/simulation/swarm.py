@@ -43,8 +43,8 @@ class Swarm:
         self._active = True
         self._set_rates()
         gaps: list[tuple[str, float, Callable[[Random], None]]] = [
-            ("crash", 4.0, self._crash),
-            ("crash in a step", 4.0, self._crash_in_a_step),
+            ("crash", 2.0, self._crash),
+            ("crash in a step", 2.0, self._crash_in_a_step),
             ("pause", 0.7, self._pause),
             ("pause in a step", 0.3, self._pause_in_a_step),
             ("slow", 4.0, self._slow),
