@@ -23,7 +23,7 @@ QUICKLY = 8
         "resend-with-a-new-id",
         "outcomes-not-kept",
         "commit-without-invalidation",
-        "shared-timestamp-too-old",
+        "atomics-evaluated-apart",
     ],
 )
 def test_a_bug_of_each_kind_is_noticed(name: str) -> None:
