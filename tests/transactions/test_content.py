@@ -11,13 +11,11 @@ from hypothesis import strategies as st
 from fastness.encoding.intervals import SYSTEM_END
 from fastness.errors import InvalidKey
 from fastness.placement.descriptors import Descriptor, RangeMap
-from fastness.ranges.requests import Content, Stamped, Write
+from fastness.ranges.requests import Content, Stamped, Write, intervals_of, keys_of
 from fastness.transactions.content import (
     anchor_key,
     cut,
-    intervals_of,
     is_within,
-    keys_of,
     written_intervals,
     written_keys,
 )

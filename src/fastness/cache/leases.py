@@ -8,16 +8,12 @@ that has ended is never revived: its entries are void, and what is granted later
 from __future__ import annotations
 
 from fastness.ranges.requests import Grant
-
-DRIFT = 0.01
-"""Clock rates are assumed to differ by less."""
-
-_NS_PER_MS = 1_000_000
+from fastness.runtime.clock import DRIFT, NANOSECONDS_PER_MILLISECOND
 
 
 def end_of(grant: Grant, sent_ns: int) -> int:
     """When a grant ends that answered a request sent at `sent_ns` of the client's boot clock."""
-    return sent_ns + int(grant.milliseconds * (1 - DRIFT) * _NS_PER_MS)
+    return sent_ns + int(grant.milliseconds * (1 - DRIFT) * NANOSECONDS_PER_MILLISECOND)
 
 
 class HeldLease:

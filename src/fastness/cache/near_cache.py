@@ -23,12 +23,13 @@ from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from fastness.cache.leases import DRIFT, HeldLease
+from fastness.cache.leases import HeldLease
 from fastness.cache.shelves import Shelves
 from fastness.encoding.intervals import KeyInterval, successor
 from fastness.encoding.timestamps import Timestamp
 from fastness.limits import Limits
 from fastness.ranges.requests import Grant, Interval, Invalidate, Scan
+from fastness.runtime.clock import DRIFT
 from fastness.storage import cells
 from fastness.storage.contract import Item
 from fastness.storage.sorted_keys import SortedKeys

@@ -76,12 +76,6 @@ class RangeMap:
         self._begins = sorted(self._by_begin)
         return True
 
-    def forget(self, descriptor: Descriptor) -> None:
-        """Drop a descriptor that proved stale."""
-        if self._by_begin.get(descriptor.begin) == descriptor:
-            del self._by_begin[descriptor.begin]
-            self._begins = sorted(self._by_begin)
-
     def holder_of(self, key: bytes) -> Descriptor | None:
         """The range that holds `key`, as far as is known."""
         place = bisect_right(self._begins, key) - 1

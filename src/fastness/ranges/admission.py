@@ -41,12 +41,10 @@ from fastness.ranges.range import conflict_of
 from fastness.ranges.range_commit import (
     RangeCommit,
     evaluated,
-    intervals_of,
-    keys_of,
     requests_conflict,
     require_sizes,
 )
-from fastness.ranges.requests import CommitOne, Decision, Prepare, Prepared
+from fastness.ranges.requests import CommitOne, Decision, Prepare, Prepared, intervals_of, keys_of
 from fastness.ranges.rereading import Rereading, reread
 from fastness.ranges.shape import INTENT, encode_record
 

@@ -51,6 +51,11 @@ class Waiter(Protocol):
         ...
 
 
+def stamped_interval(prefix: bytes) -> KeyInterval:
+    """Every key a versionstamp after `prefix` may make: 63-bit timestamps begin below 0x80."""
+    return KeyInterval(prefix, prefix + b"\x80")
+
+
 class StampedKey:
     """A write whose key holds the commit's versionstamp: prefix + stamp + suffix."""
 
@@ -66,8 +71,8 @@ class StampedKey:
         """How many intervals the commit had erased before: those after it may erase the key."""
 
     def interval(self) -> KeyInterval:
-        """Every key the stamp may yet make: 63-bit timestamps begin below 0x80."""
-        return KeyInterval(self.prefix, self.prefix + b"\x80")
+        """Every key the stamp may yet make."""
+        return stamped_interval(self.prefix)
 
 
 class Commit:

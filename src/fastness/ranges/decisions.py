@@ -33,11 +33,10 @@ from fastness.ranges.locks import Holder
 from fastness.ranges.ports import Caller
 from fastness.ranges.requests import Ask, Decide, Decision, Interval, Pending, Resolve, Resolved
 from fastness.ranges.shape import INTENT, VERDICT, Records, Verdict, decode_verdict, encode_record
+from fastness.runtime.clock import NANOSECONDS_PER_MILLISECOND
 
 if TYPE_CHECKING:
     from fastness.ranges.leaseholder import Leaseholder
-
-_NS_PER_MS = 1_000_000
 
 
 class Decisions:
@@ -51,6 +50,8 @@ class Decisions:
         self._verdicts: dict[TransactionId, Verdict] = {}
         self._asked_ns: dict[TransactionId, int] = {}
         self._spread_ns = 0
+        self._pause_ns = owner.limits.ask_ms * NANOSECONDS_PER_MILLISECOND
+        """Between two questions for the same decision, and two rounds of spreading."""
 
     def load(self, records: Records) -> None:
         """Take up the verdicts that have not been answered everywhere."""
@@ -339,7 +340,7 @@ class Decisions:
                 self.want(holder, boot_ns)
         if undecided or self._verdicts:
             owner.ports.observe()
-        if self._verdicts and boot_ns - self._spread_ns >= owner.limits.ask_ms * _NS_PER_MS:
+        if self._verdicts and boot_ns - self._spread_ns >= self._pause_ns:
             self._spread_ns = boot_ns
             for identity, verdict in list(self._verdicts.items()):
                 for span in verdict.spans:
@@ -357,7 +358,7 @@ class Decisions:
         if not holder.durable or holder.decided:
             return
         asked = self._asked_ns.get(identity)
-        if asked is not None and boot_ns - asked < owner.limits.ask_ms * _NS_PER_MS:
+        if asked is not None and boot_ns - asked < self._pause_ns:
             return
         self._asked_ns[identity] = boot_ns
         if asked is None and owner.ports.issued() <= holder.intent.deadline:

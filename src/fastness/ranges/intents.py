@@ -12,7 +12,6 @@ import msgspec
 from fastness.encoding.intervals import KeyInterval
 from fastness.encoding.timestamps import Timestamp
 from fastness.ranges.batching import versionstamp
-from fastness.ranges.commit import StampedKey
 from fastness.ranges.identity import TransactionId
 from fastness.ranges.requests import Interval, Stamped, Write
 from fastness.storage.contract import CommittedWrites
@@ -54,12 +53,7 @@ def written_intervals(intent: Intent) -> list[KeyInterval]:
 
 def stamped_intervals(intent: Intent) -> list[KeyInterval]:
     """Where its versionstamped keys may come to lie."""
-    return [stamped_interval(stamped) for stamped in intent.stamped_keys]
-
-
-def stamped_interval(stamped: Stamped) -> KeyInterval:
-    """Every key the stamp may yet make."""
-    return StampedKey(stamped.prefix, stamped.suffix, stamped.value).interval()
+    return [stamped.interval for stamped in intent.stamped_keys]
 
 
 def resolved_writes(intent: Intent, timestamp: Timestamp) -> CommittedWrites:
@@ -91,7 +85,7 @@ def clip_intent(intent: Intent, interval: KeyInterval) -> Intent | None:
     def inside(key: bytes) -> bool:
         return interval.contains(key)
 
-    stamped = [one for one in intent.stamped_keys if inside(stamped_interval(one).begin)]
+    stamped = [one for one in intent.stamped_keys if inside(one.interval.begin)]
     part = msgspec.structs.replace(
         intent,
         read_keys=[key for key in intent.read_keys if inside(key)],

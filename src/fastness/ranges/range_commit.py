@@ -124,26 +124,6 @@ class RangeCommit(Commit):
         )
 
 
-def keys_of(content: Content) -> list[bytes]:
-    """Every single key a content names."""
-    return [
-        *content.read_keys,
-        *(write.key for write in content.writes),
-        *content.atomics,
-        *content.stamped_values,
-        *content.write_keys,
-    ]
-
-
-def intervals_of(content: Content) -> list[Interval]:
-    """Every interval a content names, those of its versionstamps included."""
-    stamps: list[Interval] = [
-        _pair(StampedKey(one.prefix, one.suffix, one.value).interval())
-        for one in content.stamped_keys
-    ]
-    return [*content.read_intervals, *content.erased, *content.write_intervals, *stamps]
-
-
 def evaluated(
     commit: RangeCommit, found: list[bytes | None], floor: Timestamp, limits: Limits
 ) -> tuple[list[Write], Timestamp]:
@@ -210,7 +190,3 @@ def _overlap(
         or any(one.contains(key) for one in other_intervals for key in mine)
         or any(one.overlaps(other) for one in intervals for other in other_intervals)
     )
-
-
-def _pair(interval: KeyInterval) -> Interval:
-    return (interval.begin, interval.end)

@@ -25,7 +25,9 @@ from __future__ import annotations
 
 import msgspec
 
+from fastness.encoding.intervals import KeyInterval
 from fastness.encoding.timestamps import Timestamp
+from fastness.ranges.commit import stamped_interval
 from fastness.ranges.identity import TransactionId
 
 Interval = tuple[bytes, bytes]
@@ -101,6 +103,11 @@ class Stamped(msgspec.Struct, frozen=True, array_like=True):
     value: bytes
     erased_before: int = 0
 
+    @property
+    def interval(self) -> KeyInterval:
+        """Every key the stamp may yet make."""
+        return stamped_interval(self.prefix)
+
 
 class Content(msgspec.Struct, frozen=True, array_like=True):
     """What one transaction read and wrote in one range.
@@ -122,6 +129,23 @@ class Content(msgspec.Struct, frozen=True, array_like=True):
     """The smallest expiry of a value found alive, 0 for none: the commit must lie below."""
     size: int = 0
     """Bytes of keys and values written."""
+
+
+def keys_of(content: Content) -> list[bytes]:
+    """Every single key a content names."""
+    return [
+        *content.read_keys,
+        *(write.key for write in content.writes),
+        *content.atomics,
+        *content.stamped_values,
+        *content.write_keys,
+    ]
+
+
+def intervals_of(content: Content) -> list[Interval]:
+    """Every interval a content names, those of its versionstamps included."""
+    stamps = (stamped.interval for stamped in content.stamped_keys)
+    return [*content.read_intervals, *content.erased, *content.write_intervals, *stamps]
 
 
 class CommitOne(msgspec.Struct, frozen=True, array_like=True, tag=2):

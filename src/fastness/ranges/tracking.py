@@ -21,11 +21,7 @@ from fastness.encoding.timestamps import Timestamp
 from fastness.limits import Limits
 from fastness.ranges.ports import Caller
 from fastness.ranges.requests import Grant, Interval, Invalidate
-
-DRIFT = 0.01
-"""Clock rates are assumed to differ by less; either side errs on the safe one by this much."""
-
-_NS_PER_MS = 1_000_000
+from fastness.runtime.clock import DRIFT, NANOSECONDS_PER_MILLISECOND
 
 
 class Notice:
@@ -164,7 +160,7 @@ class Tracking:
         milliseconds = int(min(self._limits.cache_lease_ms, left_ms * (1 - 4 * DRIFT)))
         if milliseconds <= 0:
             return None
-        ends_ns = boot_ns + int(milliseconds * (1 + 2 * DRIFT) * _NS_PER_MS)
+        ends_ns = boot_ns + int(milliseconds * (1 + 2 * DRIFT) * NANOSECONDS_PER_MILLISECOND)
         lease.ends_ns = max(lease.ends_ns, ends_ns)
         return Grant(lease.lease, self._epoch, milliseconds, valid_from)
 
@@ -174,7 +170,7 @@ class Tracking:
         return lease if lease is not None and lease.ends_ns > boot_ns else None
 
     def _span_ns(self) -> int:
-        return int(self._limits.cache_lease_ms * (1 + 2 * DRIFT) * _NS_PER_MS)
+        return int(self._limits.cache_lease_ms * (1 + 2 * DRIFT) * NANOSECONDS_PER_MILLISECOND)
 
     def _make_room(self, asking: CacheLease | None) -> list[Told]:
         """Void the asking client's lease, or the fullest; its room is free once acknowledged."""

@@ -15,6 +15,9 @@ from fastness.errors import InvalidOption
 
 NANOSECONDS_PER_MILLISECOND = 1_000_000
 
+DRIFT = 0.01
+"""Clock rates are assumed to differ by less: whoever holds a lease ends so much early."""
+
 
 class Clock(Protocol):
     """Two readings of time; both calls are safe from any thread and take no lock."""

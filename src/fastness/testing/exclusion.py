@@ -31,7 +31,7 @@ def check_exclusion(attempts: Sequence[Attempt], groups: Iterable[Sequence[bytes
         if one.outcome is not Outcome.OK:
             continue
         found: dict[int, dict[bytes, bytes]] = {}
-        for key, value in _found(one):
+        for key, value in one.found():
             number = group_of.get(key)
             if number is not None:
                 found.setdefault(number, {})[key] = value
@@ -44,16 +44,6 @@ def check_exclusion(attempts: Sequence[Attempt], groups: Iterable[Sequence[bytes
                 writers = [other for other in attempts if _wrote(other, holders)]
                 accuser.accuse("shared-group", f"{one.name} read {shown}", (one, *writers), *keys)
     return report
-
-
-def _found(one: Attempt) -> Iterable[tuple[bytes, bytes]]:
-    """What was present, own writes left out."""
-    for key, value in one.reads:
-        if value is not None:
-            yield key, value
-    for scan in (*one.scans, *one.loose):
-        if not scan.after:
-            yield from scan.entries
 
 
 def _wrote(one: Attempt, holders: dict[bytes, bytes]) -> bool:

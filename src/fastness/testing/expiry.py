@@ -10,7 +10,7 @@ whoever wrote them; values are unique for their key). So
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from operator import itemgetter
 from typing import Final
 
@@ -33,7 +33,7 @@ def check_expiry(attempts: Sequence[Attempt]) -> Report:
     accuser = Accuser(report, _TITLES)
     expiries = _expiries(attempts)
     for one in attempts:
-        for key, value in _found(one):
+        for key, value in one.found():
             expires_at, writer = expiries.get((key, value), (0, None))
             if not expires_at:
                 continue
@@ -58,15 +58,6 @@ def _expiries(attempts: Sequence[Attempt]) -> dict[tuple[bytes, bytes], tuple[in
     }
 
 
-def _found(one: Attempt) -> Iterator[tuple[bytes, bytes]]:
-    for key, value in one.reads:
-        if value is not None:
-            yield key, value
-    for scan in (*one.scans, *one.loose):
-        if not scan.after:
-            yield from scan.entries
-
-
 def _judge_revivals(
     attempts: Sequence[Attempt],
     expiries: dict[tuple[bytes, bytes], tuple[int, Attempt]],
@@ -83,7 +74,7 @@ def _judge_revivals(
             if timestamp > told:
                 told, teller = timestamp, one
             continue
-        for key, value in () if one.past else _found(one):
+        for key, value in () if one.past else one.found():
             expires_at, writer = expiries.get((key, value), (0, None))
             if 0 < expires_at <= told and teller is not None:
                 what = (

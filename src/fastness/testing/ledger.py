@@ -146,6 +146,15 @@ class Attempt:
             return 0
         return self.commit_timestamp
 
+    def found(self) -> Iterator[tuple[bytes, bytes]]:
+        """What it found present, its own writes left out."""
+        for key, value in self.reads:
+            if value is not None:
+                yield key, value
+        for scan in (*self.scans, *self.loose):
+            if not scan.after:
+                yield from scan.entries
+
     def end(
         self,
         outcome: Outcome,

@@ -13,10 +13,7 @@ from typing import NamedTuple
 from fastness.encoding.intervals import KeyInterval
 from fastness.errors import InvalidKey
 from fastness.placement.descriptors import Descriptor, RangeMap
-from fastness.ranges.requests import Content, Interval, Stamped
-
-STAMP_END = b"\x80"
-"""Above the first byte of every versionstamp: 63-bit timestamps begin below it."""
+from fastness.ranges.requests import Content, Interval, Stamped, intervals_of, keys_of
 
 
 class Part(NamedTuple):
@@ -24,11 +21,6 @@ class Part(NamedTuple):
 
     descriptor: Descriptor
     content: Content
-
-
-def stamp_interval(stamped: Stamped) -> KeyInterval:
-    """Every key the stamp may yet make."""
-    return KeyInterval(stamped.prefix, stamped.prefix + STAMP_END)
 
 
 def anchor_key(content: Content) -> bytes:
@@ -43,20 +35,6 @@ def anchor_key(content: Content) -> bytes:
     return min(begins)
 
 
-def keys_of(content: Content) -> list[bytes]:
-    """Every single key read or written."""
-    keys = [*content.read_keys, *content.atomics, *content.stamped_values, *content.write_keys]
-    keys += [write.key for write in content.writes]
-    return keys
-
-
-def intervals_of(content: Content) -> list[Interval]:
-    """Every interval read or written, those of versionstamped keys included."""
-    intervals = [*content.read_intervals, *content.erased, *content.write_intervals]
-    intervals += [stamp_interval(stamped) for stamped in content.stamped_keys]
-    return intervals
-
-
 def written_keys(content: Content) -> list[bytes]:
     """Every single key written, or declared as written."""
     keys = [write.key for write in content.writes]
@@ -68,7 +46,7 @@ def written_keys(content: Content) -> list[bytes]:
 
 def written_intervals(content: Content) -> list[Interval]:
     """Every interval written, or declared as written."""
-    stamps = [stamp_interval(stamped) for stamped in content.stamped_keys]
+    stamps = [stamped.interval for stamped in content.stamped_keys]
     return [*content.erased, *content.write_intervals, *stamps]
 
 
@@ -120,7 +98,7 @@ def _touched(
 
 
 def _require_one_range(stamped: Stamped, ranges: RangeMap) -> None:
-    interval = stamp_interval(stamped)
+    interval = stamped.interval
     borders = [one.begin for one in ranges.overlapping(interval) if one.begin > interval.begin]
     if borders:
         raise InvalidKey(
@@ -188,10 +166,7 @@ __all__ = [
     "anchor_key",
     "clip",
     "cut",
-    "intervals_of",
     "is_within",
-    "keys_of",
-    "stamp_interval",
     "written_intervals",
     "written_keys",
 ]
