@@ -170,7 +170,7 @@ def _facts(tally: Tally) -> list[tuple[str, str]]:
         ("found", found or "nothing"),
         ("virtual hours", f"{tally.virtual_ms / 3_600_000:.2f}"),
         ("commits", "{commits}, {across_ranges} of them across ranges".format(**figures)),
-        ("fewest commits", f"{tally.fewest_commits:,}"),
+        ("fewest", f"{tally.fewest_committed:,} committed, {tally.fewest_commits:,} with writes"),
         ("read only", "{reads}, {cache_hits} cache hits".format(**figures)),
         ("aborted", figures["aborts"]),
         ("unknown", "{unknown} to their clients".format(**figures)),

@@ -94,6 +94,7 @@ class ClusterView:
     """See the module's page."""
 
     __slots__ = (
+        "_placed_by_key",
         "_range_entries",
         "ceiling",
         "next_range",
@@ -123,6 +124,8 @@ class ClusterView:
         self.routes = RangeMap()
         """For routing: also corrected by refusals, between two readings."""
         self._range_entries: dict[str, Entry] = {}
+        self._placed_by_key: dict[str, Placed] = {}
+        """What those entries say."""
 
     def refreshed(self, revision: int, entries: Mapping[str, Entry]) -> bool:
         """Take a complete reading in; `False`, and nothing, if something newer is known."""
@@ -147,10 +150,17 @@ class ClusterView:
         return True
 
     def _take_ranges(self, entries: dict[str, Entry]) -> None:
-        if entries == self._range_entries:
+        known = self._range_entries
+        if entries == known:
             return
         self._range_entries = entries
-        placed = [Placed(decode_descriptor(one.value), one.revision) for one in entries.values()]
+        placed = [
+            self._placed_by_key[key]
+            if known.get(key) == one
+            else Placed(decode_descriptor(one.value), one.revision)
+            for key, one in entries.items()
+        ]
+        self._placed_by_key = dict(zip(entries, placed, strict=True))
         placed.sort(key=lambda one: one.descriptor.range_id)
         self.ranges = {one.descriptor.range_id: one for one in placed}
         self._route()

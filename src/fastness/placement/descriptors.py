@@ -7,7 +7,7 @@ holder does. A node is alive while its session's key exists.
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_right, insort
 from collections.abc import Iterable, Iterator
 
 import msgspec
@@ -66,6 +66,13 @@ class RangeMap:
 
     def learn(self, descriptor: Descriptor) -> bool:
         """Take a descriptor in unless something at least as new covers it; whether it was."""
+        at = self._by_begin.get(descriptor.begin)
+        if at is not None and at.end == descriptor.end:
+            # Nearly always: the same interval again.
+            if _order(at) >= _order(descriptor):
+                return False
+            self._by_begin[descriptor.begin] = descriptor
+            return True
         overlapping = self.overlapping(descriptor.interval)
         for known in overlapping:
             if _order(known) >= _order(descriptor):
@@ -73,7 +80,10 @@ class RangeMap:
         for known in overlapping:
             del self._by_begin[known.begin]
         self._by_begin[descriptor.begin] = descriptor
-        self._begins = sorted(self._by_begin)
+        if overlapping:
+            self._begins = sorted(self._by_begin)
+        else:
+            insort(self._begins, descriptor.begin)
         return True
 
     def holder_of(self, key: bytes) -> Descriptor | None:

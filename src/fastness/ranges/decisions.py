@@ -330,6 +330,8 @@ class Decisions:
     def tick(self, boot_ns: int) -> None:
         """Ask for decisions that are overdue, and spread those not answered everywhere."""
         owner = self._owner
+        if not (len(owner.locks) or self._verdicts or self._asked_ns):
+            return
         issued = owner.ports.issued()
         undecided = False
         for holder in owner.locks.holders():

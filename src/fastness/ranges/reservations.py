@@ -58,6 +58,8 @@ class Reservations:
 
     def expire(self, boot_ns: int) -> bool:
         """Drop the reservations that have run out; whether there were any."""
+        if not self._held:
+            return False
         kept = [held for held in self._held if held.ends_ns > boot_ns]
         ended = len(kept) != len(self._held)
         self._held = kept

@@ -243,6 +243,8 @@ class Tracking:
     def void_all(self, boot_ns: int) -> list[Told]:
         """Revoke every lease: nothing is granted to them any more."""
         told: list[Told] = []
+        if not self._leases:
+            return told
         for lease in list(self._leases.values()):
             if lease.ends_ns <= boot_ns:
                 self._end(lease)
@@ -267,6 +269,8 @@ class Tracking:
     def tick(self, boot_ns: int) -> list[Told]:
         """End lapsed leases; answers the notices to send again."""
         told: list[Told] = []
+        if not self._leases:
+            return told
         for lease in list(self._leases.values()):
             if lease.ends_ns <= boot_ns:
                 self.lapsed += 1

@@ -170,8 +170,9 @@ class Attempt:
         self.read_timestamp = read_timestamp
         self.commit_timestamp = commit_timestamp
         self.identity = identity
-        if outcome is Outcome.OK and self.writes:
+        if outcome is Outcome.OK:
             self._ledger.committed += 1
+            self._ledger.committed_writes += bool(self.writes)
 
     def resolve(self, commit_timestamp: int | None) -> None:
         """What became of an unknown outcome: committed then, or (`None`) never."""
@@ -189,7 +190,9 @@ class Ledger:
         self.now: Callable[[], int] = clock if clock is not None else itertools.count(1).__next__
         self.attempts: list[Attempt] = []
         self.committed = 0
-        """How many were acknowledged that wrote."""
+        """How many were acknowledged."""
+        self.committed_writes = 0
+        """Those of them that wrote."""
 
     def __iter__(self) -> Iterator[Attempt]:
         return iter(self.attempts)

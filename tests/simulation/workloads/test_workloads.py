@@ -14,6 +14,7 @@ from fastness.testing.simulation.workloads import WORKLOADS, SimulatedWorkload
 from tests.simulation.workloads.embedded import CLIENTS, run_together
 
 ACTIONS = 25
+WRONG = (None, b"0", b"another")
 
 
 def recorded(seed: int, *kinds: type[SimulatedWorkload]) -> tuple[Ledger, list[SimulatedWorkload]]:
@@ -56,7 +57,7 @@ def test_a_single_wrong_answer_is_found(seed: int) -> None:
     for one in random.sample(read_ones(ledger), 30):
         place = random.randrange(len(one.reads))
         key, right = one.reads[place]
-        one.reads[place] = (key, b"another" if right is None else random.choice((None, b"0")))
+        one.reads[place] = (key, random.choice([value for value in WRONG if value != right]))
         assert not check_replay(ledger.attempts).ok, f"{key!r} {right!r}"
         one.reads[place] = (key, right)
     check_replay(ledger.attempts).require_ok()

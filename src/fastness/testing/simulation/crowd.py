@@ -88,7 +88,7 @@ class Crowd:
         pace_ms = min(self.scenario.pace_ms, 0.1 * self.scenario.limits.lease_ms)
         workloads = [one for one in self.workloads if one.observes] or self.workloads
         while not self.stopping:
-            await asyncio.sleep(random.expovariate(1.0) * pace_ms * 0.3 / 1_000)
+            await asyncio.sleep(random.expovariate(1.0) * pace_ms * 0.6 / 1_000)
             with suppress(FastnessError):
                 await random.choice(workloads).observe(database, random)
         ended()

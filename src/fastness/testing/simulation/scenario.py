@@ -29,7 +29,7 @@ TASKS = 4
 LEISURELY = 0.12
 """How many seeds have clients that do little."""
 COMMITS = 300
-"""A run goes on until so many transactions have committed writes."""
+"""A run goes on until so many transactions have committed, and half as many of them writes."""
 FAULTS_MS = 4_000.0
 QUIET_MS_MAX = 30_000.0
 """How long everything may take to end once faults have stopped."""

@@ -52,12 +52,17 @@ class Tally:
     figures: Counter[str] = field(default_factory=Counter)
     virtual_ms: float = 0.0
     cpu_seconds: float = 0.0
+    fewest_committed: int = 0
+    """In one run, read-only transactions included."""
     fewest_commits: int = 0
+    """Of transactions that wrote, in one run."""
 
     def add(self, report: RunReport) -> None:
         """Count a run."""
         first = not self.runs
         self.runs += 1
+        committed = report.commits + report.reads
+        self.fewest_committed = committed if first else min(self.fewest_committed, committed)
         self.fewest_commits = report.commits if first else min(self.fewest_commits, report.commits)
         self.virtual_ms += report.virtual_ms
         self.cpu_seconds += report.cpu_seconds
@@ -96,6 +101,7 @@ class Tally:
             "virtual_hours": self.virtual_ms / 3_600_000,
             "cpu_seconds": round(self.cpu_seconds, 2),
             "committed_per_second": round(self.committed_per_second, 1),
+            "fewest_committed": self.fewest_committed,
             "fewest_commits": self.fewest_commits,
             **self.figures,
         }
