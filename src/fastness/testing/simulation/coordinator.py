@@ -21,6 +21,7 @@ from typing import Any, Final
 
 from fastness.errors import Unreachable
 from fastness.placement.coordinator import Entry, Put
+from fastness.placement.coordinator_state import CoordinatorState
 from fastness.testing.simulation.events import (
     NANOSECONDS_PER_MILLISECOND,
     Actor,
@@ -38,20 +39,18 @@ PATIENCE_MS: Final = 1_000
 class CoordinatorServer(Actor):
     """The coordinator's state, and what its operators may do to it. One per world."""
 
-    __slots__ = ("_entries", "_network", "_revision", "_session_ids", "_sessions", "_watchers")
+    __slots__ = ("_network", "_sessions", "_state", "_watchers")
 
     def __init__(self, agenda: Agenda, network: Network) -> None:
         super().__init__(agenda, COORDINATOR)
         self._network = network
-        self._revision = 1
-        self._entries: dict[str, tuple[Entry, int]] = {}
-        self._session_ids = 0
+        self._state = CoordinatorState()
         self._sessions: dict[int, _Session] = {}
         self._watchers: dict[int, _Watcher] = {}
 
     def snapshot(self) -> dict[str, bytes]:
         """Every key and value now, for tests to look at."""
-        return {key: entry.value for key, (entry, _session) in sorted(self._entries.items())}
+        return self._state.snapshot()
 
     def restart(self) -> None:
         """Another leader takes over: every session gets its whole time again, as etcd's do."""
@@ -64,8 +63,7 @@ class CoordinatorServer(Actor):
 
     def open_session(self, ttl_ms: int) -> int:
         """A new session."""
-        self._session_ids += 1
-        session = _Session(self._session_ids, ttl_ms * NANOSECONDS_PER_MILLISECOND)
+        session = _Session(self._state.open_session(), ttl_ms * NANOSECONDS_PER_MILLISECOND)
         self._sessions[session.number] = session
         self.keep_alive(session.number)
         return session.number
@@ -81,39 +79,24 @@ class CoordinatorServer(Actor):
 
     def end_session(self, number: int) -> None:
         """End a session and remove its keys."""
-        if self._sessions.pop(number, None) is None:
-            return
-        bound = [key for key, (_entry, owner) in self._entries.items() if owner == number]
-        if bound:
-            self._revision += 1
-        for key in bound:
-            del self._entries[key]
-        self._tell_watchers(bound)
+        self._sessions.pop(number, None)
+        self._tell_watchers(self._state.end(number))
 
     def read(self, prefix: str) -> tuple[int, dict[str, Entry]]:
         """The revision, and the entries under a prefix in order of their keys."""
-        found = sorted(key for key in self._entries if key.startswith(prefix))
-        return self._revision, {key: self._entries[key][0] for key in found}
+        return self._state.read(prefix)
 
     def write(
         self, compare: Mapping[str, int], puts: list[Put], deletes: tuple[str, ...]
     ) -> int | None:
         """Compare and write; `None` too where a put names a session that has ended."""
-        for key, revision in compare.items():
-            entry = self._entries.get(key)
-            if (entry[0].revision if entry else 0) != revision:
-                return None
-        if any(put.session and put.session not in self._sessions for put in puts):
+        if not self._state.admits(compare, puts):
             return None
         if not puts and not deletes:
-            return self._revision
-        self._revision += 1
-        for put in puts:
-            self._entries[put.key] = (Entry(put.value, self._revision), put.session)
-        for key in deletes:
-            self._entries.pop(key, None)
+            return self._state.revision
+        revision = self._state.write(puts, deletes)
         self._tell_watchers([*(put.key for put in puts), *deletes])
-        return self._revision
+        return revision
 
     # Sessions and watches.
 
