@@ -11,15 +11,19 @@ Classes are cut by what the caller must do next::
     |   |-- DatabaseClosed         the database was closed, or inherited through a fork
     |   |-- LimitExceeded          a key, value, transaction or queue beyond its limit
     |   |-- ProtocolMismatch       the other side speaks another version: upgrade the older
+    |   |-- Unauthenticated        no token, or one that is wrong, expired or revoked: get another
+    |   |-- PermissionDenied       the token's role or key space does not reach so far
     |   `-- SchemaError            a declaration, or stored data it would misread
     |-- Retryable                  nothing was done: run the transaction again
     |   |-- Conflict               something read is no longer true
     |   |-- SnapshotTooOld         the read timestamp fell below the retained window
     |   |-- Overloaded             a queue is full: back off first
+    |   |   `-- RateLimited        the token's rate is used up: it says when to come back
     |   |-- Fenced                 this leaseholder was deposed: ask for the range again
     |   |-- RangeMoved             another node, or another range, serves the key: ask there
     |   `-- Unreachable            nobody who could answer did so in time
     |-- DeadlineExceeded           the time given ran out before the work was done
+    |-- AddressUnavailable         nobody can listen there now: it is taken, or not this machine's
     |-- MaybeCommitted             the commit may or may not have happened: resolve it by its id
     |-- RecordError                the data refuses what was asked of it
     |   |-- RecordNotFound, RecordExists, UniqueViolation, VersionMismatch
@@ -132,6 +136,18 @@ class ProtocolMismatch(UsageError):
     code = "protocol_mismatch"
 
 
+class Unauthenticated(UsageError):
+    """A server that wants a token got none, or one that is unknown, expired or revoked."""
+
+    code = "unauthenticated"
+
+
+class PermissionDenied(UsageError):
+    """The role or the key space of the token does not allow this; nothing was done."""
+
+    code = "permission_denied"
+
+
 class SchemaError(UsageError):
     """A typed declaration that is wrong, or that would misread stored data."""
 
@@ -172,6 +188,16 @@ class Overloaded(Retryable):
     code = "overloaded"
 
 
+class RateLimited(Overloaded):
+    """The token has used up its rate; `retry_after_ms` is when it will be allowed again."""
+
+    code = "rate_limited"
+
+    def __init__(self, message: str, *, retry_after_ms: int = 0) -> None:
+        super().__init__(message)
+        self.retry_after_ms = retry_after_ms
+
+
 class Fenced(Retryable):
     """A higher epoch of the range was opened: this holder writes no more."""
 
@@ -194,6 +220,12 @@ class DeadlineExceeded(FastnessError):
     """The time given to an operation ran out; nothing was committed."""
 
     code = "deadline_exceeded"
+
+
+class AddressUnavailable(FastnessError):
+    """An address to listen on is taken by another process, or is none of this machine."""
+
+    code = "address_unavailable"
 
 
 class MaybeCommitted(FastnessError):

@@ -4,13 +4,21 @@ The first conflict is answered at once: the winner is durable by then, so the ne
 it. From then on pauses grow, with full jitter ("Exponential Backoff And Jitter", AWS
 Architecture Blog, 2015), up to `limits.backoff_ms`. After `TURN_AFTER` conflicts the library
 reserves what the last attempt read and tries again at once: others wait for it meanwhile.
+Whoever is told when to come back (`RateLimited`) does not come earlier.
 """
 
 from __future__ import annotations
 
 from random import Random
 
-from fastness.errors import Conflict, DeadlineExceeded, FastnessError, InvalidOption, Overloaded
+from fastness.errors import (
+    Conflict,
+    DeadlineExceeded,
+    FastnessError,
+    InvalidOption,
+    Overloaded,
+    RateLimited,
+)
 from fastness.limits import Limits
 
 TURN_AFTER = 3
@@ -75,4 +83,7 @@ class Retries:
             return 0.0
         ceiling_ms = min(self._limits.backoff_ms, _BASE_MS * 2 ** min(self.attempts, 20))
         left_s = (self._ends_ns - boot_ns) / 1e9
-        return min(left_s, self._random.uniform(0, ceiling_ms) / 1_000)
+        pause_ms = self._random.uniform(0, ceiling_ms)
+        if isinstance(error, RateLimited):
+            pause_ms += error.retry_after_ms
+        return min(left_s, pause_ms / 1_000)

@@ -108,7 +108,9 @@ class Drain(msgspec.Struct, frozen=True, array_like=True, tag=68):
 class Refusal(msgspec.Struct, frozen=True, array_like=True, tag=80):
     """An error of the taxonomy, by its stable code; nothing was done unless it says otherwise.
 
-    `descriptors` corrects a stale map (`range_moved`), `oracle` a stale oracle address.
+    `descriptors` corrects a stale map (`range_moved`), `oracle` a stale oracle address;
+    `retry_after_ms` is how long to wait before asking again (`rate_limited`), 0 where it is not
+    known.
     """
 
     code: str
@@ -117,6 +119,7 @@ class Refusal(msgspec.Struct, frozen=True, array_like=True, tag=80):
     winner: Timestamp = 0
     descriptors: list[Descriptor] = []
     oracle: str = ""
+    retry_after_ms: int = 0
 
 
 Body = (
