@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fastness.client.cluster.refusals import error_of
+from fastness.wire.refusals import error_of
 from fastness.errors import Conflict, RateLimited
 from fastness.node.refusals import refusal_of
 from fastness.wire.messages import ANSWER, Refusal, decode_frame, encode_frame

@@ -15,7 +15,6 @@ from fastness.cache import Hold
 from fastness.client.cluster.caching import CachedReads
 from fastness.client.cluster.calls import Calls, Reply
 from fastness.client.cluster.reads import paused
-from fastness.client.cluster.refusals import error_of
 from fastness.client.cluster.routing import Pace, Routes
 from fastness.client.cluster.timestamps import Timestamps
 from fastness.encoding.timestamps import Timestamp
@@ -34,6 +33,7 @@ from fastness.runtime.process import Timer
 from fastness.transactions.content import anchor_key, cut, written_intervals, written_keys
 from fastness.transactions.two_phase import CommitMachine, Draw, Effect, Pause, Send, Settled
 from fastness.wire.messages import Refusal
+from fastness.wire.refusals import error_of
 
 BIRTHS_PER_WINDOW = 8
 """The share of a window that an id may have used up when it is born."""

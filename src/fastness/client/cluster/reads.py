@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from fastness.client.cluster.calls import Calls, Reply
-from fastness.client.cluster.refusals import error_of
 from fastness.client.cluster.routing import Pace, Routes
 from fastness.client.cluster.timestamps import Timestamps
 from fastness.encoding.intervals import KeyInterval, successor
@@ -22,6 +21,7 @@ from fastness.placement.descriptors import Descriptor
 from fastness.ranges.requests import Pending, Read, ReadAnswer, Scan
 from fastness.storage.contract import Item
 from fastness.wire.messages import Refusal
+from fastness.wire.refusals import error_of
 
 ELSEWHERE = (RangeMoved, Fenced, Unreachable)
 """Refusals after which another node, or the same one later, may answer."""
