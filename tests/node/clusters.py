@@ -11,7 +11,7 @@ from fastness.encoding.intervals import SYSTEM_END
 from fastness.encoding.timestamps import Timestamp
 from fastness.errors import InvalidEncoding, ProtocolMismatch
 from fastness.limits import Limits
-from fastness.node import Node, bootstrap
+from fastness.node import Gate, Node, bootstrap
 from fastness.placement.descriptors import Descriptor
 from fastness.ranges.identity import transaction_id
 from fastness.ranges.requests import CommitOne, Content, Decision, Read, ReadAnswer, Write
@@ -162,8 +162,10 @@ class Cluster:
         splits: tuple[bytes, ...] = (),
         limits: Limits = LIMITS,
         stores: tuple[str, ...] = (STORE,),
+        gate: Gate | None = None,
     ) -> None:
         self.world = world
+        self.gate = gate
         self.limits = limits
         self.nodes: dict[str, Node] = {}
         """By address: every one that ever ran."""
@@ -194,7 +196,7 @@ class Cluster:
     def start_node(self, process: SimulatedProcess) -> None:
         """Start a node in a process."""
         stores = {name: self.world.store_for(process, name) for name in self.stores}
-        node = Node(process, self.world.coordinator_for(process), stores, self.limits)
+        node = Node(process, self.world.coordinator_for(process), stores, self.limits, self.gate)
         self.nodes[process.address] = node
         node.start()
 

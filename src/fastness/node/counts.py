@@ -14,6 +14,8 @@ class Counts:
     requests: int = 0
     malformed: int = 0
     """Frames that could not be decoded."""
+    forbidden: int = 0
+    """Requests and notices that the gate did not let in."""
     other_protocol: int = 0
     """Frames of another protocol version."""
     unexpected: int = 0

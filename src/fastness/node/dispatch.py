@@ -1,10 +1,10 @@
 """Frames into work: every frame is decoded, judged, counted, and given to whom it is for.
 
 What cannot be decoded, speaks another version, or makes no sense here is refused (where it
-names a call to refuse) and counted, and never acted on. A request for a range that is not held,
-or that believes in another generation, is answered with the newest descriptors known. Too much
-work is refused early; messages that end transactions are let in for as long again, since work
-that waits may be waiting for just them.
+names a call to refuse) and counted, and never acted on; so is what the gate (`gate.py`) does not
+let in. A request for a range that is not held, or that believes in another generation, is
+answered with the newest descriptors known. Too much work is refused early; messages that end
+transactions are let in for as long again, since work that waits may be waiting for just them.
 """
 
 from __future__ import annotations
@@ -99,13 +99,27 @@ class Dispatch:
         except (InvalidEncoding, ProtocolMismatch) as error:
             self._refuse_frame(sender, data, error)
             return
-        self._site.post.hear(frame.issued, self._site.view.ceiling)
+        site = self._site
+        if frame.kind == ANSWER:
+            if site.gate.believes(sender):
+                site.post.hear(frame.issued, site.view.ceiling)
+            site.calls.answered(sender, frame.number, frame.body)
+            return
+        refused = site.gate.refusal(sender, frame, len(data))
+        if refused is not None:
+            self._forbid(sender, frame, refused)
+            return
+        if site.gate.believes(sender):
+            site.post.hear(frame.issued, site.view.ceiling)
         if frame.kind == CALL:
             self._call(sender, frame)
-        elif frame.kind == ANSWER:
-            self._site.calls.answered(sender, frame.number, frame.body)
         else:
             self._notice(sender, frame.body)
+
+    def _forbid(self, sender: Address, frame: Frame, error: FastnessError) -> None:
+        self._site.counts.forbidden += 1
+        if frame.kind == CALL and frame.number:
+            self._refuse(Caller(sender, frame.number), error)
 
     def _refuse_frame(self, sender: Address, data: bytes, error: FastnessError) -> None:
         counts = self._site.counts

@@ -25,6 +25,7 @@ from fastness.node.claims import Claims
 from fastness.node.counts import Counts
 from fastness.node.dispatch import Dispatch
 from fastness.node.flows import Flows
+from fastness.node.gate import Gate
 from fastness.node.held import HeldRanges
 from fastness.node.oracle_seat import OracleSeat
 from fastness.node.refusals import moved
@@ -37,7 +38,10 @@ from fastness.runtime.process import Process, Timer
 
 
 class Node:
-    """See the module's page. `stores` are those this node reaches, by the descriptors' names."""
+    """See the module's page. `stores` are those this node reaches, by the descriptors' names.
+
+    `gate` says who may ask for what; without one everybody may ask everything.
+    """
 
     def __init__(
         self,
@@ -45,8 +49,9 @@ class Node:
         coordinator: Coordinator,
         stores: Mapping[str, RemoteStore],
         limits: Limits,
+        gate: Gate | None = None,
     ) -> None:
-        self._site = Site(process, coordinator, stores, limits)
+        self._site = Site(process, coordinator, stores, limits, gate)
         self._held = HeldRanges(self._site)
         self._oracle = OracleSeat(self._site)
         self._keeper = SessionKeeper(self._site)

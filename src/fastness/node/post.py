@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from fastness.encoding.timestamps import Timestamp
+from fastness.node.gate import Gate
 from fastness.runtime.process import Address, Process
 from fastness.wire.messages import ANSWER, CALL, NOTICE, Body, encode_frame
 
@@ -16,14 +17,15 @@ from fastness.wire.messages import ANSWER, CALL, NOTICE, Body, encode_frame
 class Post:
     """See the module's page."""
 
-    __slots__ = ("_process", "_receive", "_send", "address", "issued")
+    __slots__ = ("_process", "_receive", "_send", "_sent", "address", "issued")
 
-    def __init__(self, process: Process) -> None:
+    def __init__(self, process: Process, gate: Gate) -> None:
         self.address = process.address
         self.issued: Timestamp = 0
         """The highest timestamp this process knows to have been issued."""
         self._process = process
         self._send = process.send
+        self._sent = gate.sent
         self._receive: Callable[[Address, bytes], None] | None = None
 
     def listen(self, receive: Callable[[Address, bytes], None]) -> None:
@@ -61,3 +63,4 @@ class Post:
             self._process.call_later(0, self._receive, to, frame)
         else:
             self._send(to, frame)
+            self._sent(to, len(frame))

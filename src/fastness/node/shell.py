@@ -63,8 +63,8 @@ class RangeShell:
         self.allowed = False
         """Whether it may commit: no predecessor can be reading any more."""
         self.closed = False
-        self.callers: dict[Caller, None] = {}
-        """Whose requests are being worked on."""
+        self.callers: dict[Caller, tuple[RangeRequest, int]] = {}
+        """Whose requests are being worked on, and what the gate said when each began."""
         self._site = site
         self._served: KeyInterval = descriptor.interval
         """Everything this shell ever served: where clients with an old map may come from."""
@@ -95,7 +95,7 @@ class RangeShell:
 
     def handle(self, caller: Caller, request: RangeRequest) -> None:
         """Give a request to the leaseholder."""
-        self.callers[caller] = None
+        self.callers[caller] = (request, self._site.gate.began(caller.address, request))
         self._site.in_flight += 1
         try:
             self.leaseholder.handle(caller, request)
@@ -205,10 +205,11 @@ class RangeShell:
         self._site.post.answer(caller.address, caller.number, refusal)
 
     def _forget(self, caller: Caller) -> bool:
-        if caller not in self.callers:
+        taken = self.callers.pop(caller, None)
+        if taken is None:
             return False
-        del self.callers[caller]
         self._site.in_flight -= 1
+        self._site.gate.ended(caller.address, *taken)
         return True
 
     def draw(self, count: int) -> None:

@@ -12,6 +12,7 @@ from fastness.node.calls import Calls
 from fastness.node.coordination import Coordination
 from fastness.node.counts import Counts
 from fastness.node.draws import Draws
+from fastness.node.gate import Gate, OpenGate
 from fastness.node.leases import Tenure
 from fastness.node.post import Post
 from fastness.node.waiting import settle
@@ -60,6 +61,7 @@ class Site:
         "counts",
         "draining",
         "draws",
+        "gate",
         "in_flight",
         "limits",
         "post",
@@ -76,12 +78,14 @@ class Site:
         coordinator: Coordinator,
         stores: Mapping[str, RemoteStore],
         limits: Limits,
+        gate: Gate | None = None,
     ) -> None:
         self.process = process
         self.stores = stores
         self.limits = limits
         self.counts = Counts()
-        self.post = Post(process)
+        self.gate: Gate = OpenGate() if gate is None else gate
+        self.post = Post(process, self.gate)
         self.calls = Calls(self.post, self.counts, limits)
         self.coordination = Coordination(process, coordinator, limits, self.counts)
         self.view: ClusterView = self.coordination.view

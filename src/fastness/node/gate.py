@@ -1,0 +1,65 @@
+"""Who may ask a node for what, and who hears how long it took: a port for what stands around it.
+
+A node by itself lets everybody ask everything: in the simulated world there is nobody else. A
+server puts a gate of its own here, which knows what each sender was granted.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from fastness.errors import FastnessError
+from fastness.ranges.requests import RangeRequest
+from fastness.runtime.process import Address
+from fastness.wire.messages import Frame
+
+
+class Gate(Protocol):
+    """Called for every frame, on the node's loop: it answers at once and never raises."""
+
+    def refusal(self, sender: Address, frame: Frame, size: int) -> FastnessError | None:
+        """Why this call or notice of `size` bytes is not acted on; `None` lets it in."""
+        ...
+
+    def believes(self, sender: Address) -> bool:
+        """Whether to take the sender's word for which timestamps were issued.
+
+        To doubt is always harmless (`Post.hear`); to believe a stranger is not.
+        """
+        ...
+
+    def began(self, sender: Address, request: RangeRequest) -> int:
+        """A range begins to work on a request; what this answers is handed to `ended`."""
+        ...
+
+    def ended(self, sender: Address, request: RangeRequest, began: int) -> None:
+        """The request is being answered; each that began ends once."""
+        ...
+
+    def sent(self, to: Address, size: int) -> None:
+        """A frame of `size` bytes is on its way."""
+        ...
+
+
+class OpenGate:
+    """Lets everybody in and counts nothing."""
+
+    __slots__ = ()
+
+    def refusal(self, _sender: Address, _frame: Frame, _size: int) -> FastnessError | None:
+        """Nobody is refused."""
+        return None
+
+    def believes(self, _sender: Address) -> bool:
+        """Everybody is believed."""
+        return True
+
+    def began(self, _sender: Address, _request: RangeRequest) -> int:
+        """Nothing is kept."""
+        return 0
+
+    def ended(self, _sender: Address, _request: RangeRequest, _began: int) -> None:
+        """Nothing was kept."""
+
+    def sent(self, _to: Address, _size: int) -> None:
+        """Nothing is counted."""

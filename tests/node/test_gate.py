@@ -1,0 +1,110 @@
+"""A gate in front of a node: what it does not let in is not done, what it lets in it sees end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from fastness.encoding.timestamps import from_milliseconds
+from fastness.errors import FastnessError, PermissionDenied
+from fastness.node import Node, OpenGate
+from fastness.placement.descriptors import Descriptor
+from fastness.ranges.requests import RangeRequest, Read
+from fastness.runtime.process import Address
+from fastness.testing.simulation import World
+from fastness.wire.messages import CALL, Frame, SplitRange, encode_frame
+from tests.node.clusters import Asker, Cluster, refused
+
+
+class NoSplits(OpenGate):
+    """Lets nobody split, believes nobody, and keeps account of requests."""
+
+    __slots__ = ("bytes_sent", "open", "seen")
+
+    def __init__(self) -> None:
+        self.open: dict[int, RangeRequest] = {}
+        self.seen: list[type[RangeRequest]] = []
+        self.bytes_sent = 0
+
+    def refusal(self, _sender: Address, frame: Frame, size: int) -> FastnessError | None:
+        """Splits are refused."""
+        assert size > 0
+        if isinstance(frame.body, SplitRange):
+            return PermissionDenied("a split, of you: ask an operator")
+        return None
+
+    def believes(self, _sender: Address) -> bool:
+        """Nobody."""
+        return False
+
+    def began(self, _sender: Address, request: RangeRequest) -> int:
+        """Number the requests."""
+        self.seen.append(type(request))
+        self.open[len(self.seen)] = request
+        return len(self.seen)
+
+    def ended(self, _sender: Address, request: RangeRequest, began: int) -> None:
+        """It is the very request that began, and ends once."""
+        assert self.open.pop(began) is request
+
+    def sent(self, _to: Address, size: int) -> None:
+        """Add it up."""
+        self.bytes_sent += size
+
+
+Scenario = Callable[[Asker, Node, Descriptor, NoSplits], Coroutine[Any, Any, None]]
+
+
+def with_gate(scenario: Scenario) -> None:
+    """Run a scenario against one node behind the gate."""
+    with World(seed=scenario.__name__) as world:
+        gate = NoSplits()
+        cluster = Cluster(world, nodes=1, gate=gate)
+
+        async def run() -> None:
+            await cluster.start()
+            await cluster.client.write(b"a", b"1")
+            place = await cluster.client.holder_of(b"a")
+            await scenario(cluster.client, cluster.node(place.holder), place, gate)
+
+        world.run(run())
+
+
+def test_what_is_not_let_in_is_not_done() -> None:
+    """A request that the gate refuses gets the gate's error, and nothing happens."""
+
+    async def scenario(client: Asker, node: Node, place: Descriptor, _gate: NoSplits) -> None:
+        request = SplitRange(place.range_id, place.generation, b"m")
+        assert refused(await client.ask(node.address, request)) == "permission_denied"
+        assert node.counts.forbidden == 1
+        assert node.counts.splits == 0
+
+    with_gate(scenario)
+
+
+def test_each_request_that_began_ends() -> None:
+    """Reads and commits are seen to begin and to end, and answers to be sent."""
+
+    async def scenario(client: Asker, node: Node, place: Descriptor, gate: NoSplits) -> None:
+        assert await client.read(b"a") == b"1"
+        assert Read in gate.seen
+        assert not gate.open
+        assert gate.bytes_sent > 0
+        client.send(node.address, Read(place.range_id, place.generation, [b"a"]))
+        node.stop()
+        assert not gate.open
+
+    with_gate(scenario)
+
+
+def test_strangers_are_not_believed() -> None:
+    """Which timestamps were issued is not taken from a sender that the gate does not believe."""
+
+    async def scenario(client: Asker, node: Node, place: Descriptor, _gate: NoSplits) -> None:
+        before = next(iter(node.leaseholders.values())).ports.issued()
+        body = Read(place.range_id, place.generation, [b"a"])
+        claimed = before + from_milliseconds(1)
+        await client.ask_raw(node.address, encode_frame(CALL, 999_999, claimed, body), 999_999)
+        assert next(iter(node.leaseholders.values())).ports.issued() < claimed
+
+    with_gate(scenario)
