@@ -16,6 +16,18 @@ from fastness.wire.messages import CALL, Frame, SplitRange, encode_frame
 from tests.node.clusters import Asker, Cluster, refused
 
 
+class Counted:
+    """A request that is being worked on."""
+
+    def __init__(self, open_ones: dict[int, RangeRequest], number: int) -> None:
+        self._open = open_ones
+        self._number = number
+
+    def ended(self) -> None:
+        """It ends once."""
+        del self._open[self._number]
+
+
 class NoSplits(OpenGate):
     """Lets nobody split, believes nobody, and keeps account of requests."""
 
@@ -37,15 +49,11 @@ class NoSplits(OpenGate):
         """Nobody."""
         return False
 
-    def began(self, _sender: Address, request: RangeRequest) -> int:
+    def began(self, _sender: Address, request: RangeRequest) -> Counted:
         """Number the requests."""
         self.seen.append(type(request))
         self.open[len(self.seen)] = request
-        return len(self.seen)
-
-    def ended(self, _sender: Address, request: RangeRequest, began: int) -> None:
-        """It is the very request that began, and ends once."""
-        assert self.open.pop(began) is request
+        return Counted(self.open, len(self.seen))
 
     def sent(self, _to: Address, size: int) -> None:
         """Add it up."""

@@ -11,7 +11,7 @@ and `store_port.py` for what a leaseholder is given, `flows.py` for splits and m
 
 from fastness.node.bootstrap import bootstrap
 from fastness.node.counts import Counts
-from fastness.node.gate import Gate, OpenGate
+from fastness.node.gate import Gate, OpenGate, Work
 from fastness.node.node import Node
 
-__all__ = ["Counts", "Gate", "Node", "OpenGate", "bootstrap"]
+__all__ = ["Counts", "Gate", "Node", "OpenGate", "Work", "bootstrap"]

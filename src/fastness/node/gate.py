@@ -14,6 +14,14 @@ from fastness.runtime.process import Address
 from fastness.wire.messages import Frame
 
 
+class Work(Protocol):
+    """One request that a range works on, for whoever keeps account of it."""
+
+    def ended(self) -> None:
+        """It is being answered. Called once, for each that began."""
+        ...
+
+
 class Gate(Protocol):
     """Called for every frame, on the node's loop: it answers at once and never raises."""
 
@@ -28,17 +36,25 @@ class Gate(Protocol):
         """
         ...
 
-    def began(self, sender: Address, request: RangeRequest) -> int:
-        """A range begins to work on a request; what this answers is handed to `ended`."""
-        ...
-
-    def ended(self, sender: Address, request: RangeRequest, began: int) -> None:
-        """The request is being answered; each that began ends once."""
+    def began(self, sender: Address, request: RangeRequest) -> Work:
+        """A range begins to work on a request; what this answers is told of its end."""
         ...
 
     def sent(self, to: Address, size: int) -> None:
         """A frame of `size` bytes is on its way."""
         ...
+
+
+class _Unwatched:
+    """Work of which no account is kept."""
+
+    __slots__ = ()
+
+    def ended(self) -> None:
+        """Nothing was kept."""
+
+
+_UNWATCHED = _Unwatched()
 
 
 class OpenGate:
@@ -54,12 +70,9 @@ class OpenGate:
         """Everybody is believed."""
         return True
 
-    def began(self, _sender: Address, _request: RangeRequest) -> int:
+    def began(self, _sender: Address, _request: RangeRequest) -> Work:
         """Nothing is kept."""
-        return 0
-
-    def ended(self, _sender: Address, _request: RangeRequest, _began: int) -> None:
-        """Nothing was kept."""
+        return _UNWATCHED
 
     def sent(self, _to: Address, _size: int) -> None:
         """Nothing is counted."""

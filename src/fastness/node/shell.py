@@ -15,6 +15,7 @@ from fastness.encoding.intervals import KeyInterval
 from fastness.encoding.timestamps import Timestamp
 from fastness.errors import FastnessError, RangeMoved, Unreachable
 from fastness.node.draws import Wanted
+from fastness.node.gate import Work
 from fastness.node.leases import Lease
 from fastness.node.refusals import refusal_of
 from fastness.node.site import Site
@@ -63,8 +64,8 @@ class RangeShell:
         self.allowed = False
         """Whether it may commit: no predecessor can be reading any more."""
         self.closed = False
-        self.callers: dict[Caller, tuple[RangeRequest, int]] = {}
-        """Whose requests are being worked on, and what the gate said when each began."""
+        self.callers: dict[Caller, Work] = {}
+        """Whose requests are being worked on, and whom to tell when they end."""
         self._site = site
         self._served: KeyInterval = descriptor.interval
         """Everything this shell ever served: where clients with an old map may come from."""
@@ -95,7 +96,7 @@ class RangeShell:
 
     def handle(self, caller: Caller, request: RangeRequest) -> None:
         """Give a request to the leaseholder."""
-        self.callers[caller] = (request, self._site.gate.began(caller.address, request))
+        self.callers[caller] = self._site.gate.began(caller.address, request)
         self._site.in_flight += 1
         try:
             self.leaseholder.handle(caller, request)
@@ -205,11 +206,11 @@ class RangeShell:
         self._site.post.answer(caller.address, caller.number, refusal)
 
     def _forget(self, caller: Caller) -> bool:
-        taken = self.callers.pop(caller, None)
-        if taken is None:
+        work = self.callers.pop(caller, None)
+        if work is None:
             return False
         self._site.in_flight -= 1
-        self._site.gate.ended(caller.address, *taken)
+        work.ended()
         return True
 
     def draw(self, count: int) -> None:
