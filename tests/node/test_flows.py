@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Coroutine
 from typing import Any
 
+import msgspec
 import pytest
 
-from fastness.placement.descriptors import require_cover
+from fastness.placement.cluster_view import decode_descriptor, encode_descriptor, range_key
+from fastness.placement.coordinator import Put
+from fastness.placement.descriptors import Descriptor, require_cover
 from fastness.ranges.requests import Done
 from fastness.testing.simulation import World
 from fastness.testing.simulation.coordinator import COORDINATOR
 from fastness.wire.messages import Body, Drain, MergeRange, SplitRange, TransferLease
-from tests.node.clusters import LIMITS, Asker, Cluster, refused
+from tests.node.clusters import LIMITS, STORE, Asker, Cluster, refused
 
 KEYS = (b"a", b"h", b"m", b"z")
 
@@ -167,6 +171,49 @@ def test_a_drain_hands_everything_over() -> None:
             assert (await client.map()).oracle != leaving
 
         run(world, scenario())
+
+
+def test_a_merge_that_loses_a_range_lets_the_other_go() -> None:
+    """The left range is taken away while the right one still comes to rest: that one goes on."""
+    with World(seed=12) as world:
+        cluster = Cluster(world, nodes=1, splits=(b"h",))
+
+        async def scenario() -> None:
+            await cluster.start()
+            client = cluster.client
+            await ready(client)
+            left, right = await client.holder_of(b"a"), await client.holder_of(b"h")
+            world.start("node-spare", cluster.start_node)
+            cut = world.network.cut([left.holder], [STORE])
+            writing = asyncio.ensure_future(client.write(b"m", b"1"))
+            resting = cluster.node(right.holder).leaseholders[right.range_id]
+            while not resting.range.writing:
+                await client.pause(1)
+            client.send(left.holder, MergeRange(left.range_id, left.generation))
+            while not resting.paused:
+                await client.pause(1)
+            await disown(world, left)
+            while left.range_id in cluster.node(left.holder).leaseholders:
+                await client.pause(1)
+            cut.heal()
+            healed = world.now_ms
+            await writing
+            for key in KEYS:
+                await client.write(key, b"2")
+            assert world.now_ms - healed < 6 * LIMITS.lease_ms
+            await check_all(client, b"2")
+
+        run(world, scenario())
+
+
+async def disown(world: World, place: Descriptor) -> None:
+    """Write by hand that nobody holds a range."""
+    coordinator = world.coordinator_for(world.process("hand"))
+    key = range_key(place.range_id)
+    _, entries = await coordinator.read(key)
+    found = decode_descriptor(entries[key].value)
+    free = encode_descriptor(msgspec.structs.replace(found, holder="", session=0))
+    assert await coordinator.write({key: entries[key].revision}, [Put(key, free)])
 
 
 @pytest.mark.parametrize("what", ["split", "merge"])

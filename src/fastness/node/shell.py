@@ -63,7 +63,8 @@ class RangeShell:
         self.lease = lease
         self.allowed = False
         """Whether it may commit: no predecessor can be reading any more."""
-        self.closed = False
+        self._dropped: FastnessError | None = None
+        """Why it serves nothing any more."""
         self.callers: dict[Caller, Work] = {}
         """Whose requests are being worked on, and whom to tell when they end."""
         self._site = site
@@ -86,6 +87,11 @@ class RangeShell:
         )
         self.leaseholder = Leaseholder(state, shape, limits=site.limits, ports=self)
         self._store.attach(self.leaseholder)
+
+    @property
+    def closed(self) -> bool:
+        """Whether it was dropped."""
+        return self._dropped is not None
 
     @property
     def shape(self) -> Shape:
@@ -132,11 +138,13 @@ class RangeShell:
 
     async def absorb(self, other: RangeShell) -> None:
         """Take the neighbour in, durably; `Unreachable`: nothing was done."""
+        other.require_open()
         await self._step(partial(self.leaseholder.absorb, other.leaseholder), reshapes=True)
 
     async def _step(
         self, start: Callable[[Callable[..., None]], None], *, reshapes: bool
     ) -> tuple[Any, ...]:
+        self.require_open()
         future: asyncio.Future[tuple[Any, ...]] = self._site.process.future()
         self._steps[future] = reshapes
         try:
@@ -144,6 +152,11 @@ class RangeShell:
             return await future
         finally:
             del self._steps[future]
+
+    def require_open(self) -> None:
+        """Raise why the range was dropped, if it was: while another came to rest, perhaps."""
+        if self._dropped is not None:
+            raise self._dropped
 
     def widened(self, shape: Shape) -> None:
         """It now serves this too: clients of what it absorbed are told where to go."""
@@ -165,7 +178,7 @@ class RangeShell:
         """Serve nothing from now on; see the module's page."""
         if self.closed:
             return
-        self.closed = True
+        self._dropped = error
         self._store.close()
         if self._wanted is not None:
             self._wanted.cancelled = True
