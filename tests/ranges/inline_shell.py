@@ -18,7 +18,7 @@ from fastness.errors import FastnessError, StoreDamaged
 from fastness.limits import Limits
 from fastness.ranges.identity import TransactionId, anchor_of, transaction_id
 from fastness.ranges.leaseholder import Leaseholder
-from fastness.ranges.ports import Caller
+from fastness.ranges.ports import Caller, StoreFound
 from fastness.ranges.requests import (
     Ask,
     CommitOne,
@@ -61,6 +61,11 @@ class World:
         self.ranges: dict[int, Shell] = {}
         self.damaged: list[bytes] = []
         """Keys that the store cannot read."""
+        self.at_once = False
+        """Whether the store is read at once where nothing holds reads back."""
+        self.refusal: FastnessError | None = None
+        """Why the store takes no writes."""
+        self.may_cache = True
         self.stories: list[str] = []
         self._numbers = 0
 
@@ -293,24 +298,47 @@ class Shell:
 
         self.world.later("apply", effect)
 
+    def write_refusal(self) -> FastnessError | None:
+        """As the test says."""
+        return self.world.refusal
+
+    def may_cache(self) -> bool:
+        """As the test says."""
+        return self.world.may_cache
+
+    def read_at_once(
+        self, keys: list[bytes], scan: Scan | None, at: Timestamp
+    ) -> StoreFound | FastnessError | None:
+        """Read the store now, if the test says so."""
+        if not self.world.at_once or "read" in self.world.held:
+            return None
+        return self._found(keys, scan, at)
+
     def read(self, token: int, keys: list[bytes], scan: Scan | None, at: Timestamp) -> None:
         """Read the store when the effect is carried out."""
 
         def effect() -> None:
-            damaged = [key for key in keys if key in self.world.damaged]
-            if damaged:
-                self.leaseholder.read_failed(token, StoreDamaged(f"{damaged[0]!r} is damaged"))
-                return
-            store = self.world.store
-            cells = store.get_many(keys, at)
-            entries = []
-            if scan is not None:
-                interval = KeyInterval(scan.begin, scan.end)
-                entries = store.scan(interval, at=at, limit=scan.limit, reverse=scan.reverse)
-            horizon = store.prune_horizon(self.leaseholder.range_id)
-            self.leaseholder.read_done(token, cells, entries, horizon)
+            found = self._found(keys, scan, at)
+            if isinstance(found, FastnessError):
+                self.leaseholder.read_failed(token, found)
+            else:
+                self.leaseholder.read_done(token, *found)
 
         self.world.later("read", effect)
+
+    def _found(
+        self, keys: list[bytes], scan: Scan | None, at: Timestamp
+    ) -> StoreFound | FastnessError:
+        damaged = [key for key in keys if key in self.world.damaged]
+        if damaged:
+            return StoreDamaged(f"{damaged[0]!r} is damaged")
+        store = self.world.store
+        entries = []
+        if scan is not None:
+            interval = KeyInterval(scan.begin, scan.end)
+            entries = store.scan(interval, at=at, limit=scan.limit, reverse=scan.reverse)
+        horizon = store.prune_horizon(self.leaseholder.range_id)
+        return store.get_many(keys, at), entries, horizon
 
     def ask(self, identity: TransactionId, deadline: Timestamp) -> None:
         """Ask the anchor's range."""

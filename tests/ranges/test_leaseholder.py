@@ -6,6 +6,7 @@ from fastness.encoding.intervals import SYSTEM_END
 from fastness.encoding.timestamps import from_milliseconds
 from fastness.errors import (
     Conflict,
+    DiskFull,
     LimitExceeded,
     MaybeCommitted,
     Overloaded,
@@ -655,3 +656,55 @@ def test_closed_stays_below_what_may_still_appear() -> None:
         world.draw(100)
         assert leaseholder.closed == frozen
     assert leaseholder.closed > frozen
+
+
+def test_a_store_that_reads_at_once_is_read_in_the_same_call() -> None:
+    """The answer is the same, waits for what is undecided, and failures are refused as ever."""
+    world = World()
+    world.at_once = True
+    world.open()
+    at = world.committed(world.commit({b"a": b"1", b"b": b"2"}))
+    assert world.values(world.read(b"a", b"b")) == [b"1", b"2"]
+    assert world.values(world.read(b"a", at=at - 1)) == [None]
+    with world.hold("apply"):
+        world.commit({b"a": b"3"})
+        waiting = world.read(b"a")
+        assert world.answer(waiting) is None
+        assert world.values(world.read(b"b")) == [b"2"]
+    assert world.values(waiting) == [b"3"]
+    world.damaged = [b"b"]
+    assert isinstance(world.answer(world.read(b"b")), StoreDamaged)
+    assert world.values(world.read(b"a")) == [b"3"]
+
+
+def test_while_the_store_takes_no_writes_new_commits_hear_why() -> None:
+    """What is under way goes on and may be asked for again; reads are served."""
+    world = two_ranges()
+    identity = world.identity(b"a")
+    with world.hold("apply"):
+        first = world.commit({b"a": b"1"}, identity=identity)
+        world.refusal = DiskFull("no room")
+        again = world.commit({b"a": b"1"}, identity=identity)
+        refused = [
+            world.commit({b"b": b"1"}),
+            world.prepare(world.identity(b"b"), {b"b": b"1"}),
+        ]
+        assert all(isinstance(world.answer(one), DiskFull) for one in refused)
+        assert world.values(world.read(b"b")) == [None]
+    assert world.committed(first) == world.committed(again)
+    world.refusal = None
+    world.committed(world.commit({b"b": b"1"}))
+
+
+def test_no_cache_lease_is_granted_that_a_successor_would_not_know_of() -> None:
+    """The answer is right and is not to be kept."""
+    world = World()
+    world.open()
+    world.may_cache = False
+    answer = world.answer(world.read(b"a", cache=True))
+    assert isinstance(answer, ReadAnswer)
+    assert answer.grant is None
+    world.may_cache = True
+    answer = world.answer(world.read(b"a", cache=True))
+    assert isinstance(answer, ReadAnswer)
+    assert answer.grant is not None

@@ -199,7 +199,7 @@ def test_a_late_original_applies_if_nobody_settled_it(world: World) -> None:
         await holder.open(1)
         world.store("store").pause(1_000)
         assert isinstance(await holder.write(b"late"), Unreachable)
-        assert world.store("store").home.number(RANGE) == 0
+        assert world.store("store").home.range_number(RANGE) == 0
         await world.sleep(1_000)
         assert await holder.read() == (b"late", 1)
         assert await holder.settle() is True

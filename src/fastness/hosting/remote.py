@@ -1,8 +1,9 @@
-"""Stores that do not answer at once: what a node asks of a PostgreSQL cluster, or its like.
+"""Stores as a node asks them: a PostgreSQL cluster far away, or a directory of this machine.
 
 The contract of `storage.Store`, with answers that arrive later by a callback on the loop of the
-process. Calls may overtake each other; what a leaseholder relies on is the fence: a batch
-applies only under the current epoch and as the next number of its range.
+process; a store that can answers reads at once. Calls may overtake each other; what a leaseholder
+relies on is the fence: a batch applies only under the current epoch and as the next number of
+its range.
 """
 
 from __future__ import annotations
@@ -80,6 +81,18 @@ class RemoteStore(Protocol):
         self, range_id: int, epoch: int, number: int, done: Callable[[bool | FastnessError], None]
     ) -> None:
         """Whether that batch was applied; if not, it never will be (its number is used up)."""
+        ...
+
+    @property
+    def refusal(self) -> FastnessError | None:
+        """Why no write succeeds for now, as far as is known. New commits are refused with it."""
+        ...
+
+    def read_at_once(self, request: StoreRead) -> StoreAnswer | None:
+        """What `read` would be answered, where reading waits for nobody; `None`: use `read`.
+
+        Raises what `read` would hand to `done`.
+        """
         ...
 
     def read(self, request: StoreRead, done: Callable[[StoreAnswer | FastnessError], None]) -> None:

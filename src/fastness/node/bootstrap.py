@@ -10,14 +10,18 @@ from fastness.placement.coordinator import NEXT_RANGE, RANGES, Coordinator, Put
 from fastness.placement.descriptors import Descriptor, require_cover
 
 
-async def bootstrap(coordinator: Coordinator, ranges: Iterable[tuple[bytes, bytes, str]]) -> bool:
+async def bootstrap(
+    coordinator: Coordinator, ranges: Iterable[tuple[bytes, bytes, str]], *, epoch: int = 0
+) -> bool:
     """Write descriptors for (begin, end, store) of a new cluster; `False`: it has some already.
+
+    `epoch` is the highest at which anybody opened one of the ranges in its store before.
 
     They must cover every key exactly once. Whoever comes first wins; a cluster that exists is
     never touched. `Unreachable` where the coordinator did not answer: call it again.
     """
     first = [
-        Descriptor(range_id, begin, end, 1, store, released=True)
+        Descriptor(range_id, begin, end, 1, store, epoch=epoch, released=True)
         for range_id, (begin, end, store) in enumerate(ranges, start=1)
     ]
     require_cover(first)

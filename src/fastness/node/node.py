@@ -17,8 +17,9 @@ that restarts is a new one.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
+from fastness.encoding.timestamps import Timestamp
 from fastness.hosting.remote import RemoteStore
 from fastness.limits import Limits
 from fastness.node.claims import Claims
@@ -50,8 +51,20 @@ class Node:
         stores: Mapping[str, RemoteStore],
         limits: Limits,
         gate: Gate | None = None,
+        *,
+        may_cache: Callable[[], bool] | None = None,
+        rests_until_ns: int = 0,
     ) -> None:
+        """`may_cache`, asked each time, and `rests_until_ns` are for nodes without predecessors.
+
+        Where nobody waits for a predecessor's lease to end, no cache lease is granted before
+        a successor is sure to know of it, and no range commits before the boot clock shows
+        `rests_until_ns`, until when a predecessor's may run.
+        """
         self._site = Site(process, coordinator, stores, limits, gate)
+        if may_cache is not None:
+            self._site.may_cache = may_cache
+        self._site.rests_until_ns = rests_until_ns
         self._held = HeldRanges(self._site)
         self._oracle = OracleSeat(self._site)
         self._keeper = SessionKeeper(self._site)
@@ -70,6 +83,21 @@ class Node:
     def counts(self) -> Counts:
         """What it has counted since it started."""
         return self._site.counts
+
+    @property
+    def issued(self) -> Timestamp:
+        """The highest timestamp it knows to have been issued."""
+        return self._site.post.issued
+
+    @property
+    def is_serving_all(self) -> bool:
+        """Whether it is the oracle, and holds every range there is and may commit in it."""
+        ranges = self._site.view.ranges
+        return (
+            self._oracle.held
+            and 0 < len(ranges) == len(self._held)
+            and all(shell.allowed for shell in self._held)
+        )
 
     @property
     def is_oracle(self) -> bool:

@@ -41,13 +41,14 @@ async def open_claimed(
     placed = await _finish_flip(site, placed, lease, shape)
     if not tenure.alive:
         raise Fenced(f"range {placed.descriptor.range_id}: the session ended during the opening")
+    from_ns = opened_ns if rested else opened_ns + waited_ns(site.limits.lease_ms)
     return held.take(
         tenure,
         placed,
         lease,
         state,
         shape,
-        commits_from_ns=opened_ns if rested else opened_ns + waited_ns(site.limits.lease_ms),
+        commits_from_ns=max(from_ns, site.rests_until_ns),
     )
 
 

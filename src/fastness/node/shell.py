@@ -25,7 +25,7 @@ from fastness.placement.cluster_view import ClusterView
 from fastness.placement.descriptors import Descriptor
 from fastness.ranges.identity import TransactionId, anchor_of
 from fastness.ranges.leaseholder import Leaseholder
-from fastness.ranges.ports import Caller
+from fastness.ranges.ports import Caller, StoreFound
 from fastness.ranges.requests import (
     Ask,
     Decision,
@@ -239,9 +239,23 @@ class RangeShell:
         """Write a batch."""
         self._store.apply(batch)
 
+    def read_at_once(
+        self, keys: list[bytes], scan: Scan | None, at: Timestamp
+    ) -> StoreFound | FastnessError | None:
+        """Read the store, if it can be read without waiting."""
+        return self._store.read_at_once(keys, scan, at)
+
     def read(self, token: int, keys: list[bytes], scan: Scan | None, at: Timestamp) -> None:
         """Read the store."""
         self._store.read(token, keys, scan, at)
+
+    def write_refusal(self) -> FastnessError | None:
+        """Why the store takes no writes for now."""
+        return self._store.refusal
+
+    def may_cache(self) -> bool:
+        """Whether a cache lease may be granted."""
+        return self._site.may_cache()
 
     def ask(self, identity: TransactionId, deadline: Timestamp) -> None:
         """Ask the anchor of a transaction what became of it."""

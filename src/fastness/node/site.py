@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
 from fastness.hosting.remote import RemoteStore
@@ -51,6 +51,10 @@ class Signal:
         self._raised = False
 
 
+def _always() -> bool:
+    return True
+
+
 class Site:
     """One per node. Everything runs on one thread, so plain attributes are enough."""
 
@@ -64,8 +68,10 @@ class Site:
         "gate",
         "in_flight",
         "limits",
+        "may_cache",
         "post",
         "process",
+        "rests_until_ns",
         "stores",
         "tasks",
         "tenure",
@@ -98,6 +104,10 @@ class Site:
         """Nothing is taken over any more."""
         self.in_flight = 0
         """Requests given to leaseholders and not answered yet."""
+        self.may_cache: Callable[[], bool] = _always
+        """Whether a client may be granted a cache lease."""
+        self.rests_until_ns = 0
+        """No range commits before: a predecessor's clients may be serving what they cached."""
         self.tasks: dict[asyncio.Task[None], None] = {}
         """What runs beside: for whoever stops the node."""
 

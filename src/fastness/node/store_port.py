@@ -24,6 +24,7 @@ from fastness.hosting.remote import RemoteStore, StoreAnswer, StoreRead
 from fastness.node.coordination import RETRY_MS
 from fastness.node.counts import Counts
 from fastness.ranges.leaseholder import Leaseholder
+from fastness.ranges.ports import StoreFound
 from fastness.ranges.requests import Scan
 from fastness.runtime.process import Process
 from fastness.storage.contract import Batch, RangeState
@@ -123,6 +124,23 @@ class StorePort:
             self._fenced(answer)
         else:
             self._process.call_later(RETRY_MS, self._settle, number)
+
+    @property
+    def refusal(self) -> FastnessError | None:
+        """Why the store takes no writes for now."""
+        return self._store.refusal
+
+    def read_at_once(
+        self, keys: list[bytes], scan: Scan | None, at: Timestamp
+    ) -> StoreFound | FastnessError | None:
+        """What the store holds, if it can say so without waiting."""
+        try:
+            answer = self._store.read_at_once(StoreRead(self._range_id, keys, at, scan))
+        except FastnessError as error:
+            return error
+        if answer is None or answer.number < self.acknowledged:
+            return None
+        return answer.cells, answer.entries, answer.prune_horizon
 
     def read(self, token: int, keys: list[bytes], scan: Scan | None, at: Timestamp) -> None:
         """Read the store, while the lease runs."""

@@ -36,7 +36,7 @@ from fastness.ranges.commit import COMMITTED, FAILED, JOINED, Commit, CommitStat
 from fastness.ranges.entries import Entry
 from fastness.ranges.identity import TransactionId, check_id, shown
 from fastness.ranges.locks import Holder
-from fastness.ranges.ports import Caller
+from fastness.ranges.ports import Caller, StoreFound
 from fastness.ranges.range import conflict_of
 from fastness.ranges.range_commit import (
     RangeCommit,
@@ -49,7 +49,7 @@ from fastness.ranges.rereading import Rereading, reread
 from fastness.ranges.shape import INTENT, encode_record
 
 if TYPE_CHECKING:
-    from fastness.ranges.leaseholder import Leaseholder, StoreFound
+    from fastness.ranges.leaseholder import Leaseholder
 
 
 class Admission:
@@ -81,7 +81,7 @@ class Admission:
         if holder is not None:
             self._prepared_before(caller, request, holder)
             return
-        error = self._inadmissible(request)
+        error = self._owner.ports.write_refusal() or self._inadmissible(request)
         if error is not None:
             self._owner.refuse(caller, error)
             return

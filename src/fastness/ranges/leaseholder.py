@@ -41,7 +41,7 @@ from fastness.ranges.entries import Entry
 from fastness.ranges.identity import TransactionId
 from fastness.ranges.locks import Holder, LockTable
 from fastness.ranges.outcomes import OutcomeTable
-from fastness.ranges.ports import Caller, Ports
+from fastness.ranges.ports import Caller, Ports, StoreFound
 from fastness.ranges.range import Range
 from fastness.ranges.range_commit import RangeCommit
 from fastness.ranges.reads import Reads
@@ -80,9 +80,6 @@ FORGOTTEN_AT_ONCE = 200
 """Rows of outcomes removed by one batch at most."""
 
 FORGET_EVERY_NS = 1_000_000_000
-
-StoreFound = tuple[list[bytes | None], list[Item], Timestamp]
-"""Cells, entries, and the prune horizon looked at after them."""
 
 
 @dataclass(slots=True)

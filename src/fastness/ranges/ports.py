@@ -12,7 +12,10 @@ from fastness.encoding.timestamps import Timestamp
 from fastness.errors import FastnessError
 from fastness.ranges.identity import TransactionId
 from fastness.ranges.requests import Interval, Invalidate, RangeAnswer, Scan
-from fastness.storage.contract import Batch
+from fastness.storage.contract import Batch, Item
+
+StoreFound = tuple[list[bytes | None], list[Item], Timestamp]
+"""Cells, entries, and the prune horizon looked at after them."""
 
 
 class Caller(NamedTuple):
@@ -52,8 +55,22 @@ class Ports(Protocol):
         """
         ...
 
+    def read_at_once(
+        self, keys: list[bytes], scan: Scan | None, at: Timestamp
+    ) -> StoreFound | FastnessError | None:
+        """What the store holds, where it can be read without waiting; `None`: use `read`."""
+        ...
+
     def read(self, token: int, keys: list[bytes], scan: Scan | None, at: Timestamp) -> None:
         """Read the store; `Leaseholder.read_done(token, ...)` or `read_failed(token, error)`."""
+        ...
+
+    def write_refusal(self) -> FastnessError | None:
+        """Why the store takes no writes for now: new commits are refused with it."""
+        ...
+
+    def may_cache(self) -> bool:
+        """Whether a cache lease may be granted: a successor will know to wait it out."""
         ...
 
     def ask(self, identity: TransactionId, deadline: Timestamp) -> None:

@@ -24,10 +24,9 @@ from fastness.errors import (
     RangeMoved,
     SnapshotTooOld,
 )
-from fastness.ranges.ports import Caller
+from fastness.ranges.ports import Caller, StoreFound
 from fastness.ranges.requests import Grant, Pending, Read, ReadAnswer, RenewCache, Scan
 from fastness.ranges.tracking import CacheLease
-from fastness.storage.contract import Item
 
 if TYPE_CHECKING:
     from fastness.ranges.leaseholder import Leaseholder
@@ -114,8 +113,12 @@ class Reads:
         if scan is not None:
             # One entry more than asked tells whether there are more.
             scan = Scan(scan.begin, scan.end, scan.limit + 1, scan.reverse)
-        self.in_flight += 1
         reading = _Reading(caller, read, at, scan, lease)
+        found = owner.ports.read_at_once(read.keys, scan, at)
+        if found is not None:
+            self._answer(reading, found)
+            return
+        self.in_flight += 1
         owner.read_store(read.keys, scan, at, lambda found: self._done(reading, found))
 
     def _blocked(
@@ -158,6 +161,7 @@ class Reads:
         intervals = [] if interval is None else [interval]
         if (
             owner.paused
+            or not owner.ports.may_cache()
             or owner.range.undurable_writes(set(read.keys), intervals)
             or owner.locks.blocking(read.keys, interval, TIMESTAMP_MAX)
             or owner.tracking.invalidating(read.keys, interval)
@@ -167,13 +171,12 @@ class Reads:
         owner.tell(told)
         return lease
 
-    def _done(
-        self,
-        reading: _Reading,
-        found: tuple[list[bytes | None], list[Item], Timestamp] | FastnessError,
-    ) -> None:
-        owner = self._owner
+    def _done(self, reading: _Reading, found: StoreFound | FastnessError) -> None:
         self.in_flight -= 1
+        self._answer(reading, found)
+
+    def _answer(self, reading: _Reading, found: StoreFound | FastnessError) -> None:
+        owner = self._owner
         if isinstance(found, FastnessError):
             owner.refuse(reading.caller, found)
             return

@@ -162,6 +162,12 @@ class RowStore(ABC):
         self._check()
         return self._row(range_id).epoch
 
+    def range_number(self, range_id: int) -> int:
+        """The number of the batch a range used last, -1 for a range that was never opened."""
+        self._check()
+        row = self._row(range_id)
+        return row.batch_number if row.epoch else -1
+
     def range_records(self, range_id: int) -> dict[bytes, bytes]:
         """The records of a range, by name, in order."""
         self._check()

@@ -182,6 +182,10 @@ class Store(Protocol):
         """The highest epoch opened for a range, 0 for none."""
         ...
 
+    def range_number(self, range_id: int) -> int:
+        """The number of the batch a range used last, -1 for a range that was never opened."""
+        ...
+
     def range_records(self, range_id: int) -> dict[bytes, bytes]:
         """The records of a range, by name, in order."""
         ...

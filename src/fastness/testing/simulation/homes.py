@@ -12,12 +12,7 @@ from fastness.storage.reading import EVERYTHING, changes_between
 
 
 class Home(MemoryStore):
-    """A memory store that tells where its ranges stand, and fails over instead of crashing."""
-
-    def number(self, range_id: int) -> int:
-        """The number of the batch a range used last, -1 for a range that was never opened."""
-        row = self._row(range_id)
-        return row.batch_number if row.epoch else -1
+    """A memory store that tells what its ranges gave up, and fails over instead of crashing."""
 
     def given_up(self, range_id: int) -> int:
         """The highest number `settle` used up, 0 for none."""

@@ -95,6 +95,8 @@ class SimulatedStoreClient:
         """Made by `World.store_for`."""
         self.process = process
         self.patience_ms = patience_ms
+        self.refusal: FastnessError | None = None
+        """Never known here: each write finds out."""
         self.connection = 0
         """Rises when the client gives its connections up; older reads are never answered."""
         self._store = store
@@ -124,6 +126,9 @@ class SimulatedStoreClient:
     def prune(self, request: StorePrune, done: Callable[[int | FastnessError], None]) -> None:
         """Prune one step; how many rows went."""
         self._ask("prune", self._store, self._store.prune, (request,), done)
+
+    def read_at_once(self, _request: StoreRead) -> None:
+        """Never: it is far away."""
 
     def read(self, request: StoreRead, done: Callable[[StoreAnswer | FastnessError], None]) -> None:
         """Read as of `request.at`."""

@@ -151,7 +151,7 @@ class SimulatedStore(Actor):
     def apply(self, answer: Answer, batch: Batch) -> None:
         """See `RemoteStore.apply`."""
         home = self.home
-        if batch.epoch == home.range_epoch(batch.range_id) and batch.number <= home.number(
+        if batch.epoch == home.range_epoch(batch.range_id) and batch.number <= home.range_number(
             batch.range_id
         ):
             # A late original: whoever sent it gave it up and used its number for another.
@@ -257,6 +257,6 @@ def read_home(home: Home, request: StoreRead) -> StoreAnswer:
     return StoreAnswer(
         cells=home.get_many(request.keys, request.at),
         entries=entries,
-        number=home.number(request.range_id),
+        number=home.range_number(request.range_id),
         prune_horizon=home.prune_horizon(request.range_id),
     )

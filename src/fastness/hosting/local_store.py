@@ -1,0 +1,288 @@
+"""A store of this machine as a node sees it: reads at once, writes on a thread of their own.
+
+::
+
+    loop                                       the store's thread
+      read_at_once --> Store.get_many, scan      (never waits for a write)
+      apply, ... ----> queue -----------------> takes all that is there, in order
+                                                 Store.apply, apply, ..., one sync for all
+      done(answer) <-- call_soon_threadsafe ---- told once durable
+
+Batches of several ranges that wait together share one sync, as the commits of one range share
+a batch. The loop never waits for the disk: the interpreter lock is free during a sync.
+
+**When the disk fails.** A store that met a failed write or sync closes itself, so that nothing
+undurable is ever shown. It is opened again here, in this process: what was acknowledged is there,
+what was in doubt is there or is not, as `settle` tells. Until a write succeeds `refusal` says why
+none does, new commits are refused with that, and reads go on. Nobody needs to come and restart.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from queue import Empty, SimpleQueue
+from threading import Thread
+from typing import Any, NamedTuple
+
+from fastness.encoding.intervals import KeyInterval
+from fastness.encoding.timestamps import Timestamp
+from fastness.errors import (
+    DatabaseClosed,
+    DiskFull,
+    FastnessError,
+    StoreError,
+    StoreReadOnly,
+    StoreUnavailable,
+    Unreachable,
+)
+from fastness.hosting.remote import StoreAnswer, StorePrune, StoreRead
+from fastness.storage.contract import Batch, Change, RangeState, Store
+
+GROUP_MAX = 256
+"""Requests that share one sync at most."""
+
+PROBE_SECONDS = 0.5
+"""Between two tries to write while writes are refused."""
+
+_log = logging.getLogger("fastness.hosting")
+
+Done = Callable[[Any], None]
+
+
+class _Job(NamedTuple):
+    """Something to do with the store; `unsynced` work is told only after the next sync."""
+
+    work: Callable[[Store], object]
+    done: Done
+    unsynced: bool = False
+
+
+class LocalStore:
+    """A `RemoteStore` over a `Store`; see the module's page. Made and used on one running loop."""
+
+    def __init__(self, store: Store, *, reopen: Callable[[], Store] | None = None) -> None:
+        """Own `store` from now on; `reopen` opens it again after it closed itself."""
+        self.refusal: FastnessError | None = None
+        """Why writes fail for now, as far as is known."""
+        self._store = store
+        self._reopen = reopen
+        self._away = False
+        """Whether the store closed itself and is not open again yet."""
+        self._closing = False
+        self._tried = 0.0
+        self._loop = asyncio.get_running_loop()
+        self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
+        self._thread = Thread(target=self._run, name="fastness-store", daemon=True)
+        self._thread.start()
+
+    # ------------------------------------------------------------------ reads
+
+    def read_at_once(self, request: StoreRead) -> StoreAnswer:
+        """The answer, now: nothing here waits for a write. Raises what a `read` is answered."""
+        store, scan = self._store, request.scan
+        try:
+            entries = (
+                []
+                if scan is None
+                else store.scan(
+                    KeyInterval(scan.begin, scan.end),
+                    at=request.at,
+                    limit=scan.limit,
+                    reverse=scan.reverse,
+                )
+            )
+            range_id = request.range_id
+            return StoreAnswer(
+                store.get_many(request.keys, request.at),
+                entries,
+                store.range_number(range_id),
+                store.prune_horizon(range_id),
+            )
+        except (StoreUnavailable, DatabaseClosed) as error:
+            raise self._while_away(error) from error
+
+    def read(self, request: StoreRead, done: Callable[[StoreAnswer | FastnessError], None]) -> None:
+        """Read as of `request.at`; answered in the loop's next turn."""
+        answer: StoreAnswer | FastnessError
+        try:
+            answer = self.read_at_once(request)
+        except FastnessError as error:
+            answer = error
+        self._loop.call_soon(done, answer)
+
+    def _while_away(self, error: FastnessError) -> FastnessError:
+        """What a reader is told that met a store which closed itself."""
+        if self._closing or self._reopen is None:
+            return error
+        return Unreachable(f"the store is being opened again, as a write failed ({error})")
+
+    def mark(self, name: str) -> bytes | None:
+        """A mark of the store (`Store.state`)."""
+        return self._store.state(name)
+
+    def range_epoch(self, range_id: int) -> int:
+        """The highest epoch opened for a range, 0 for none."""
+        return self._store.range_epoch(range_id)
+
+    # ------------------------------------------------------- on the thread
+
+    def open_range(
+        self, range_id: int, epoch: int, done: Callable[[RangeState | FastnessError], None]
+    ) -> None:
+        """Open a range at `epoch`, durably, and load its records."""
+        self._do(lambda store: store.open_range(range_id, epoch), done)
+
+    def apply(self, batch: Batch, done: Callable[[FastnessError | None], None]) -> None:
+        """Write a batch atomically and durably. An error means in doubt: ask `settle`."""
+        self._do(lambda store: store.apply(batch), done, unsynced=True)
+
+    def settle(
+        self, range_id: int, epoch: int, number: int, done: Callable[[bool | FastnessError], None]
+    ) -> None:
+        """Whether that batch was applied; if not, it never will be."""
+        self._do(lambda store: store.settle(range_id, epoch, number), done)
+
+    def prune(self, request: StorePrune, done: Callable[[int | FastnessError], None]) -> None:
+        """Prune one step; how many rows went."""
+        range_id, epoch, interval, horizon, limit = (
+            request.range_id,
+            request.epoch,
+            KeyInterval(*request.interval),
+            request.horizon,
+            request.limit,
+        )
+        self._do(lambda store: store.prune(range_id, interval, horizon, limit, epoch=epoch), done)
+
+    def changes(
+        self,
+        after: Timestamp,
+        up_to: Timestamp,
+        limit: int,
+        done: Callable[[list[Change] | FastnessError], None],
+    ) -> None:
+        """The first `limit` commits in (after, up_to], in commit order."""
+        self._do(lambda store: store.changes(after, up_to, limit), done)
+
+    def record(
+        self, marks: dict[str, bytes | None], done: Callable[[FastnessError | None], None]
+    ) -> None:
+        """Write marks of the store, durably."""
+        self._do(lambda store: store.record(marks), done)
+
+    async def close(self) -> None:
+        """Finish what was asked for, then close the store. Idempotent."""
+        self._closing = True
+        if self._thread.is_alive():
+            self._jobs.put(None)
+            await self._loop.run_in_executor(None, self._thread.join)
+        self._store.close()
+
+    def _do(self, work: Callable[[Store], object], done: Done, *, unsynced: bool = False) -> None:
+        if self._closing:
+            error = DatabaseClosed("the store of this server was closed: start the server again")
+            self._loop.call_soon(done, error)
+        else:
+            self._jobs.put(_Job(work, done, unsynced))
+
+    # ------------------------------------------------------------ the thread
+
+    def _run(self) -> None:
+        while True:
+            group = self._group()
+            ending = None in group
+            jobs = [job for job in group if job is not None]
+            if self.refusal is not None:
+                self._probe()
+            self._carry_out(jobs)
+            if ending:
+                return
+
+    def _group(self) -> list[_Job | None]:
+        """What waits, once anything does; nothing when it is time to probe."""
+        group: list[_Job | None] = []
+        try:
+            group.append(self._jobs.get(timeout=None if self.refusal is None else PROBE_SECONDS))
+            while len(group) < GROUP_MAX and group[-1] is not None:
+                group.append(self._jobs.get_nowait())
+        except Empty:
+            pass
+        return group
+
+    def _carry_out(self, jobs: list[_Job]) -> None:
+        unsynced: list[_Job] = []
+        for job in jobs:
+            answer = self._attempt(job.work)
+            if job.unsynced and not isinstance(answer, FastnessError):
+                unsynced.append(job)
+            else:
+                self._tell(job.done, answer)
+        if unsynced:
+            answer = self._attempt(lambda store: store.sync())
+            for job in unsynced:
+                self._tell(job.done, answer)
+
+    def _attempt(self, work: Callable[[Store], object]) -> object:
+        """What work comes to; whatever fails, the thread goes on."""
+        if self._away:
+            return StoreUnavailable(f"the store is closed ({self.refusal})")
+        try:
+            return work(self._store)
+        except StoreError as error:
+            self._failed(error)
+            return error
+        except FastnessError as error:
+            return error
+        except Exception as error:  # noqa: BLE001 - its asker must hear of it, whatever it is
+            _log.exception("the store's thread met a mistake of the program")
+            return StoreUnavailable(f"the store could not be asked: {error!r}")
+
+    def _tell(self, done: Done, answer: object) -> None:
+        try:
+            self._loop.call_soon_threadsafe(done, answer)
+        except RuntimeError:
+            _log.warning("the store had an answer after its loop was closed")
+
+    # --------------------------------------------------- failing, recovering
+
+    def _failed(self, error: StoreError) -> None:
+        """Note why nothing is written, and have the store opened again if it closed itself."""
+        if self._away or not isinstance(error, DiskFull | StoreReadOnly | StoreUnavailable):
+            return
+        if self.refusal is None:
+            _log.error("writes are refused from now on: %s", error)
+        self.refusal = error
+        try:
+            self._store.range_epoch(0)
+        except FastnessError:
+            self._away = True
+            self._tried = 0.0
+            self._recover()
+
+    def _recover(self) -> None:
+        """Open the store again; what fails is tried again with the next probe."""
+        if self._reopen is None:
+            return
+        self._tried = time.monotonic()
+        try:
+            self._store.close()
+            self._store = self._reopen()
+        except FastnessError as error:
+            _log.error("the store could not be opened again: %s", error)
+            self.refusal = error
+        else:
+            self._away = False
+            _log.warning("the store was opened again: reads go on")
+
+    def _probe(self) -> None:
+        """See whether writes succeed again."""
+        if time.monotonic() - self._tried < PROBE_SECONDS:
+            return
+        if self._away:
+            self._recover()
+        self._tried = time.monotonic()
+        if not self._away and self._attempt(lambda store: store.record({})) is None:
+            self.refusal = None
+            _log.warning("writes go on")
