@@ -89,6 +89,21 @@ class Limits:
     """How much longer a node hesitates to claim a range for each one it holds."""
     poll_ms: int = 1_000
     """How often a node looks at the coordinator while it is told of no change."""
+    frame_bytes: int = 32 * MIB
+    """The longest frame a process takes; a peer is told when its connection opens."""
+    connections: int = 10_000
+    """Connections a process accepts at a time; beyond them newcomers are refused."""
+    connections_unauthenticated: int = 256
+    """Of them, those in their handshake; beyond them the one that has said nothing for longest
+    is closed, so that silent dialers keep nobody out."""
+    handshake_ms: int = 5_000
+    """How long a connection may take to open, TLS included, before it is closed."""
+    connection_write_bytes: int = 64 * MIB
+    """Bytes that may wait for a peer to read them; one that lets more pile up is disconnected."""
+    keepalive_ms: int = 10_000
+    """A peer not heard of for this long is asked, and given up when it does not answer as long."""
+    reconnect_ms: int = 500
+    """The longest pause before a peer that could not be reached is dialed again."""
     block_cache_bytes: int = 64 * MIB
     write_buffer_bytes: int = 32 * MIB
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from fastness.wire.refusals import error_of
 from fastness.errors import Conflict, RateLimited
 from fastness.node.refusals import refusal_of
 from fastness.wire.messages import ANSWER, Refusal, decode_frame, encode_frame
+from fastness.wire.refusals import error_of
 
 
 def _over_the_wire(refusal: Refusal) -> Refusal:

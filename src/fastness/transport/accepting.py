@@ -1,0 +1,202 @@
+"""Taking connections: from the socket to a handshake that ended well, or the reason why not.
+
+Nobody is let in before the first frame has told a credential that `authenticate` takes. Until
+then little is spent on a connection: it has `limits.handshake_ms`, may send one short frame, and
+when `limits.connections_unauthenticated` are in that state the oldest makes room for the next.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from collections.abc import Coroutine
+from contextlib import suppress
+from functools import partial
+from typing import Any, Protocol
+
+from fastness.errors import (
+    FastnessError,
+    InvalidOption,
+    Overloaded,
+    PermissionDenied,
+    Unreachable,
+)
+from fastness.runtime.looped import SECONDS_PER_MILLISECOND
+from fastness.runtime.process import Address
+from fastness.transport.addresses import is_client, is_seed
+from fastness.transport.connections import Connection, Owner
+from fastness.transport.grants import Authenticate, Grant, Peer
+from fastness.transport.links import AcceptedLink, farewell
+from fastness.transport.listening import Listener
+from fastness.transport.switchboard import Switchboard
+from fastness.wire.handshake import Hello, Role, Welcome, best_version
+
+ACCEPT_PAUSE_S = 0.1
+"""After a connection could not be accepted for want of file descriptors or memory."""
+
+ADDRESS_CHARACTERS_MAX = 300
+
+
+class Host(Owner, Protocol):
+    """What taking connections needs of the process it is done for."""
+
+    address: Address
+
+    def spawn(self, coroutine: Coroutine[Any, Any, None], *, name: str) -> asyncio.Task[None]:
+        """Run a coroutine as a task of the process."""
+        ...
+
+    def note(self, event: str) -> None:
+        """A line of the process's story."""
+        ...
+
+
+class Acceptor:
+    """See the module's page."""
+
+    def __init__(self, host: Host, switchboard: Switchboard) -> None:
+        self._host = host
+        self._switchboard = switchboard
+        self._loop = asyncio.get_running_loop()
+        self._unproved: dict[Connection, asyncio.TimerHandle] = {}
+        """Connections in their handshake, the oldest first."""
+        self._tasks: dict[Listener, asyncio.Task[None]] = {}
+        self._handshake_s = host.limits.handshake_ms * SECONDS_PER_MILLISECOND
+
+    @property
+    def listeners(self) -> list[Listener]:
+        """Those at which connections are taken."""
+        return list(self._tasks)
+
+    def start(self, listener: Listener, authenticate: Authenticate) -> None:
+        """Take connections at a listener."""
+        self._tasks[listener] = self._host.spawn(
+            self._accept(listener, authenticate), name=f"accept at {listener.place}"
+        )
+
+    def stop(self, listener: Listener) -> None:
+        """Take no more there, and close it."""
+        task = self._tasks.pop(listener, None)
+        if task is not None:
+            task.cancel()
+            # A task that has not begun to run, or just ended, left the loop looking at it.
+            self._loop.remove_reader(listener.socket)
+        listener.close()
+
+    def proved(self, connection: Connection) -> None:
+        """Its handshake is over, one way or the other."""
+        timer = self._unproved.pop(connection, None)
+        if timer is not None:
+            timer.cancel()
+            self._host.counts.unauthenticated = len(self._unproved)
+        if connection.accepting is not None and not connection.stands:
+            connection.accepting.cancel()
+
+    async def _accept(self, listener: Listener, authenticate: Authenticate) -> None:
+        while True:
+            try:
+                line, _address = await self._loop.sock_accept(listener.socket)
+            except OSError as error:
+                self._host.counts.accept_errors += 1
+                self._host.note(f"cannot accept a connection at {listener.place}: {error}")
+                await asyncio.sleep(ACCEPT_PAUSE_S)
+                continue
+            self._take(line, listener, authenticate)
+            # A flood of connections must leave the loop time for those that are open.
+            await asyncio.sleep(0)
+
+    def _take(self, line: socket.socket, listener: Listener, authenticate: Authenticate) -> None:
+        limits, counts = self._host.limits, self._host.counts
+        counts.accepted += 1
+        if len(self._switchboard) >= limits.connections:
+            counts.refused_connections += 1
+            _turn_away(line, listener, f"{limits.connections} connections (limit connections)")
+            return
+        if len(self._unproved) >= limits.connections_unauthenticated:
+            self._expire(next(iter(self._unproved)))
+        link = AcceptedLink(limits.frame_bytes)
+        connection = Connection(self._host, link)
+        link.admit = partial(self._admit, connection, authenticate)
+        self._switchboard.hold(connection)
+        timer = self._loop.call_later(self._handshake_s, self._expire, connection)
+        self._unproved[connection] = timer
+        counts.unauthenticated = len(self._unproved)
+        connection.accepting = self._host.spawn(
+            self._establish(line, listener.tls, connection), name="handshake"
+        )
+
+    async def _establish(
+        self, line: socket.socket, tls: ssl.SSLContext | None, connection: Connection
+    ) -> None:
+        times = {}
+        if tls is not None:
+            times = dict.fromkeys(
+                ("ssl_handshake_timeout", "ssl_shutdown_timeout"), self._handshake_s
+            )
+        try:
+            await self._loop.connect_accepted_socket(lambda: connection, line, ssl=tls, **times)
+        except OSError as error:
+            self._host.counts.refused_handshakes += 1
+            self._host.note(f"TLS with a peer failed: {error}")
+            connection.abort(Unreachable(f"TLS with a peer failed: {error}"))
+        finally:
+            if not connection.stands:
+                line.close()
+                self._switchboard.release(connection)
+
+    def _expire(self, connection: Connection) -> None:
+        """It has said too little for too long, or must make room."""
+        self._host.counts.silent_handshakes += 1
+        connection.abort(Unreachable("the handshake was not finished in time (handshake_ms)"))
+
+    def _admit(self, connection: Connection, authenticate: Authenticate, hello: Hello) -> Welcome:
+        host, peer = self._host, connection.peer
+        if peer is None:
+            raise Unreachable("the connection is closed")
+        try:
+            grant = self._judge(hello, peer, authenticate)
+        except FastnessError as error:
+            host.counts.refused_handshakes += 1
+            host.note(f"{peer} was refused: {error}")
+            raise
+        connection.grant = grant
+        connection.agent = hello.agent
+        connection.answers_pings = hello.answers_pings
+        return Welcome(
+            best_version(hello.versions),
+            host.address,
+            grant.role,
+            grant.prefix,
+            grant.token,
+            host.limits.frame_bytes,
+            host.limits.keepalive_ms,
+        )
+
+    def _judge(self, hello: Hello, peer: Peer, authenticate: Authenticate) -> Grant:
+        own = self._host.address
+        if not is_seed(hello.wanted) and hello.wanted != own:
+            raise Unreachable(f"{hello.wanted} is gone: {own} answers here now")
+        address = hello.address
+        if len(address) > ADDRESS_CHARACTERS_MAX or is_seed(address) or address == own:
+            raise InvalidOption(
+                f"{address[:80]!r} is no address of a peer: make one up, client/ and 32 random "
+                "hexadecimal digits"
+            )
+        grant = authenticate(hello.credential, peer)
+        if not is_client(address) and grant.role is not Role.NODE:
+            raise PermissionDenied(f"{address} is the address of a node, the token is not of one")
+        other = self._switchboard.links.get(address)
+        if other is not None and other.grant is not None and other.grant.token != grant.token:
+            raise PermissionDenied(f"{address} is in use by another token")
+        return grant
+
+
+def _turn_away(line: socket.socket, listener: Listener, what: str) -> None:
+    """Say why, if that can be said without waiting, and close."""
+    with line:
+        if listener.tls is None:
+            line.settimeout(0)
+            error = Overloaded(f"the server has {what}: try again later, or use fewer")
+            with suppress(OSError):
+                line.send(farewell(error))
