@@ -25,7 +25,7 @@ import time
 from collections.abc import Callable
 from queue import Empty, SimpleQueue
 from threading import Thread
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from fastness.encoding.intervals import KeyInterval
 from fastness.encoding.timestamps import Timestamp
@@ -39,7 +39,7 @@ from fastness.errors import (
     Unreachable,
 )
 from fastness.hosting.remote import StoreAnswer, StorePrune, StoreRead
-from fastness.storage.contract import Batch, Change, RangeState, Store
+from fastness.storage.contract import Batch, Change, RangeState, Store, StoreSize
 
 GROUP_MAX = 256
 """Requests that share one sync at most."""
@@ -52,23 +52,58 @@ _log = logging.getLogger("fastness.hosting")
 Done = Callable[[Any], None]
 
 
+class StoreWatch(Protocol):
+    """Hears how long the store took, in nanoseconds. Called on the store's thread alone."""
+
+    def waited(self, nanoseconds: int) -> None:
+        """A request waited for the thread."""
+        ...
+
+    def applied(self, nanoseconds: int) -> None:
+        """A batch was applied, not yet durable, or failed to be."""
+        ...
+
+    def synced(self, nanoseconds: int) -> None:
+        """What was applied was made durable, or failed to be."""
+        ...
+
+
+class _Unwatched:
+    def waited(self, _nanoseconds: int) -> None:
+        """Nobody wants to know."""
+
+    def applied(self, _nanoseconds: int) -> None:
+        """Nobody wants to know."""
+
+    def synced(self, _nanoseconds: int) -> None:
+        """Nobody wants to know."""
+
+
 class _Job(NamedTuple):
     """Something to do with the store; `unsynced` work is told only after the next sync."""
 
     work: Callable[[Store], object]
     done: Done
-    unsynced: bool = False
+    unsynced: bool
+    asked_ns: int
 
 
 class LocalStore:
     """A `RemoteStore` over a `Store`; see the module's page. Made and used on one running loop."""
 
-    def __init__(self, store: Store, *, reopen: Callable[[], Store] | None = None) -> None:
+    def __init__(
+        self,
+        store: Store,
+        *,
+        reopen: Callable[[], Store] | None = None,
+        watch: StoreWatch | None = None,
+    ) -> None:
         """Own `store` from now on; `reopen` opens it again after it closed itself."""
         self.refusal: FastnessError | None = None
         """Why writes fail for now, as far as is known."""
         self._store = store
         self._reopen = reopen
+        self._watch: StoreWatch = _Unwatched() if watch is None else watch
         self._away = False
         """Whether the store closed itself and is not open again yet."""
         self._closing = False
@@ -122,6 +157,10 @@ class LocalStore:
     def mark(self, name: str) -> bytes | None:
         """A mark of the store (`Store.state`)."""
         return self._store.state(name)
+
+    def size(self) -> StoreSize:
+        """Sizes now, or what the store is unavailable for."""
+        return self._store.size()
 
     def range_epoch(self, range_id: int) -> int:
         """The highest epoch opened for a range, 0 for none."""
@@ -185,7 +224,7 @@ class LocalStore:
             error = DatabaseClosed("the store of this server was closed: start the server again")
             self._loop.call_soon(done, error)
         else:
-            self._jobs.put(_Job(work, done, unsynced))
+            self._jobs.put(_Job(work, done, unsynced, time.monotonic_ns()))
 
     # ------------------------------------------------------------ the thread
 
@@ -213,14 +252,22 @@ class LocalStore:
 
     def _carry_out(self, jobs: list[_Job]) -> None:
         unsynced: list[_Job] = []
+        began_ns = time.monotonic_ns()
         for job in jobs:
+            self._watch.waited(began_ns - job.asked_ns)
             answer = self._attempt(job.work)
+            if job.unsynced:
+                ended_ns = time.monotonic_ns()
+                self._watch.applied(ended_ns - began_ns)
+                began_ns = ended_ns
             if job.unsynced and not isinstance(answer, FastnessError):
                 unsynced.append(job)
             else:
                 self._tell(job.done, answer)
         if unsynced:
+            began_ns = time.monotonic_ns()
             answer = self._attempt(lambda store: store.sync())
+            self._watch.synced(time.monotonic_ns() - began_ns)
             for job in unsynced:
                 self._tell(job.done, answer)
 

@@ -29,7 +29,7 @@ from typing import Self
 from fastness.encoding.intervals import SYSTEM_END
 from fastness.errors import FastnessError, Unreachable
 from fastness.hosting.local_coordinator import LocalCoordinator
-from fastness.hosting.local_store import LocalStore
+from fastness.hosting.local_store import LocalStore, StoreWatch
 from fastness.hosting.reading import RANGE_ID
 from fastness.limits import Limits
 from fastness.node.bootstrap import bootstrap
@@ -40,7 +40,7 @@ from fastness.node.node import Node
 from fastness.node.waiting import pause
 from fastness.placement.cluster_view import encode_counter
 from fastness.runtime.process import Address, Process
-from fastness.storage.contract import Store
+from fastness.storage.contract import Store, StoreSize
 
 STORE = "local"
 """The name of the store in descriptors."""
@@ -64,15 +64,17 @@ class ServerNode:
         *,
         gate: Gate | None = None,
         reopen: Callable[[], Store] | None = None,
+        watch: StoreWatch | None = None,
     ) -> None:
         """Own `store` from now on; `reopen` opens it again after it closed itself.
 
-        `gate` stands before every request; without one everything is let in.
+        `gate` stands before every request; without one everything is let in. `watch` hears how
+        long the store takes.
         """
         # There is nobody to leave a range to.
         self._limits = replace(limits, claim_ms=1)
         self._process = process
-        self._store = LocalStore(store, reopen=reopen)
+        self._store = LocalStore(store, reopen=reopen, watch=watch)
         self._coordinator = LocalCoordinator(process, self._store)
         self._caches_recorded = False
         self._recording: asyncio.Task[None] | None = None
@@ -111,6 +113,10 @@ class ServerNode:
     def is_ready(self) -> bool:
         """Whether it serves every range, commits included, and issues timestamps."""
         return not (self._drained or self._stopped) and self.node.is_serving_all
+
+    def store_size(self) -> StoreSize:
+        """How large the store is; raises what it is unavailable for."""
+        return self._store.size()
 
     @property
     def write_refusal(self) -> FastnessError | None:
