@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from fastness.client.cluster.timestamps import Timestamps
+from fastness.errors import FastnessError
 from fastness.node import opening, oracle_seat, session
 from fastness.node.leases import Lease
 from fastness.node.shell import RangeShell
@@ -15,6 +16,7 @@ from fastness.node.store_port import StorePort
 from fastness.placement import oracle_role
 from fastness.ranges import reshaping, shape
 from fastness.ranges.leaseholder import Leaseholder
+from fastness.ranges.reads import Reads
 from fastness.storage import base
 from fastness.testing.simulation.bugs.planting import always, plant
 
@@ -183,11 +185,34 @@ plant(
 )
 
 
+def _begun_below(right: Any) -> Any:
+    def begin(self: Reads, caller: Any, read: Any, *, waited: bool) -> None:
+        owner = self._owner
+        horizon, owner.prune_horizon = owner.prune_horizon, 0
+        try:
+            right(self, caller, read, waited=waited)
+        finally:
+            owner.raise_horizon(horizon)
+
+    return begin
+
+
+def _answered_below(right: Any) -> Any:
+    def done(self: Reads, reading: Any, found: Any) -> None:
+        owner = self._owner
+        horizon, owner.prune_horizon = owner.prune_horizon, 0
+        right(self, reading, found if isinstance(found, FastnessError) else (*found[:2], 0))
+        owner.raise_horizon(horizon)
+
+    return done
+
+
 plant(
     "read-below-the-horizon",
     "1.2, M1",
-    "reads and commits below the prune horizon are served",
-    (Leaseholder, "raise_horizon", always(answer=None)),
+    "reads below the prune horizon are served, whatever was removed",
+    (Reads, "_begin", _begun_below),
+    (Reads, "_done", _answered_below),
 )
 
 
