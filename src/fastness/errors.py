@@ -17,6 +17,7 @@ Classes are cut by what the caller must do next::
     |-- Retryable                  nothing was done: run the transaction again
     |   |-- Conflict               something read is no longer true
     |   |-- SnapshotTooOld         the read timestamp fell below the retained window
+    |   |-- NotFresh               what could be read is older than `freshness=` allows
     |   |-- Overloaded             a queue is full: back off first
     |   |   `-- RateLimited        the token's rate is used up: it says when to come back
     |   |-- Fenced                 this leaseholder was deposed: ask for the range again
@@ -180,6 +181,12 @@ class SnapshotTooOld(Retryable):
     """The read timestamp lies below the retained window."""
 
     code = "snapshot_too_old"
+
+
+class NotFresh(Retryable):
+    """What could be read now is older than the `freshness=` that was asked for."""
+
+    code = "not_fresh"
 
 
 class Overloaded(Retryable):

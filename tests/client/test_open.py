@@ -65,12 +65,12 @@ def test_what_was_opened_is_what_was_asked_for(any_database_url: str) -> None:
         assert database.limits is limits
         stat = database.stat()
         assert stat.url == any_database_url
-        assert re.fullmatch("[0-9a-f]{32}", stat.identity)
-        assert (stat.commits, stat.conflicts, stat.batches, stat.watches) == (0, 0, 0, 0)
+        assert re.fullmatch("[0-9a-f]{32}", stat.store.identity)
+        assert (stat.commits, stat.conflicts, stat.store.batches, stat.watches) == (0, 0, 0, 0)
         with fastness.open("memory:") as other:
             other.set(b"k", b"1")
             assert database.get(b"k") is None
-            assert other.stat().identity != stat.identity
+            assert other.stat().store.identity != stat.store.identity
 
 
 def test_what_is_counted_counts(any_database_url: str) -> None:
@@ -85,8 +85,8 @@ def test_what_is_counted_counts(any_database_url: str) -> None:
         watch = database.watch(b"k")
         stat = database.stat()
         assert (stat.commits, stat.conflicts, stat.watches) == (1, 1, 1)
-        assert stat.read_timestamp >= stat.prune_horizon
-        assert stat.size.bytes_on_disk > 0
+        assert stat.read_timestamp >= stat.store.prune_horizon
+        assert stat.store.size.bytes_on_disk > 0
         watch.cancel()
 
 
@@ -95,13 +95,13 @@ def test_a_database_of_files_survives_its_closing(tmp_path: Path) -> None:
     url = f"file:{tmp_path / 'db'}"
     with fastness.open(url) as database:
         first = database.set(b"k", b"1")
-        identity = database.stat().identity
+        identity = database.stat().store.identity
     with fastness.open(url) as database:
         assert database.get(b"k") == b"1"
         assert database.now() >= first
         assert database.set(b"k", b"2") > first
         assert database.transaction(at=first).get(b"k") == b"1"
-        assert database.stat().identity == identity
+        assert database.stat().store.identity == identity
     with pytest.raises(DatabaseClosed, match="open it again"):
         database.get(b"k")
 
@@ -141,7 +141,7 @@ def test_tasks_open_the_same(any_database_url: str) -> None:
             await fastness.open_async("nowhere")
         clock = ManualClock()
         async with await fastness.open_async(any_database_url, clock=clock) as database:
-            assert await database.set(b"k", b"1") <= database.now()
+            assert await database.set(b"k", b"1") <= await database.now()
             assert await database.get(b"k") == b"1"
             assert (await database.stat()).commits == 1
         with pytest.raises(DatabaseClosed):

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from fastness.client import AsyncDatabase, AsyncTransaction, Database, Transaction
+from fastness.client import AsyncTransaction, Database, Transaction
 from fastness.errors import (
     Conflict,
     DeadlineExceeded,
@@ -21,7 +21,7 @@ from fastness.errors import (
 )
 from fastness.limits import Limits
 from fastness.runtime import ManualClock
-from tests.transactions.databases import driven_database
+from tests.transactions.databases import driven_database, twin_of
 
 
 class Rival:
@@ -250,7 +250,7 @@ def test_tasks_retry_alike(database: Database, clock: ManualClock) -> None:
     told: list[int] = []
 
     async def everything() -> None:
-        twin = AsyncDatabase(database.embedded)
+        twin = twin_of(database)
         attempts = 0
 
         async def function(tx: AsyncTransaction, last: int) -> int:

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 import fastness
-from fastness.client import AsyncDatabase, AsyncTransaction, Database, Transaction, transactional
+from fastness.client import AsyncTransaction, Database, Transaction, transactional
 from fastness.errors import Conflict, ForeignTransaction, TransactionClosed, UsageError
+from tests.transactions.databases import twin_of
 
 
 @transactional
@@ -79,7 +80,7 @@ def test_a_conflict_inside_a_joined_one_belongs_to_the_outer(database: Database)
 
 def test_both_kinds_and_nothing_else_are_taken(database: Database) -> None:
     """A database or transaction of the other kind, or no such thing: named, with what fits."""
-    twin = AsyncDatabase(database.embedded)
+    twin = twin_of(database)
     function: Any = transfer
     for wrong in (twin, twin.transaction(), None, "db"):
         with pytest.raises(

@@ -53,10 +53,10 @@ def test_upkeep_removes_what_has_expired(database: Database, clock: ManualClock)
     database.set(b"renewed", b"2", expires_at=expires_at + LIFE)
     database.set(b"kept", b"2")
     database.delete(b"deleted")
-    rows = database.stat().size.newest_keys
+    rows = database.stat().store.size.newest_keys
     watch = database.watch(b"gone")
     keep_up(database)
-    assert database.stat().size.newest_keys == rows
+    assert database.stat().store.size.newest_keys == rows
     clock.advance(milliseconds=1_000)
     keep_up(database)
     assert [key for key, _ in database.scan_all(b"", b"\xff")] == [b"kept", b"renewed"]
@@ -112,7 +112,7 @@ def test_old_versions_are_pruned_and_the_window_is_kept(
             moments.append(database.set(b"k", b"%d" % number))
             clock.advance(milliseconds=100)
         assert keep_up(database) > 1
-        horizon = database.stat().prune_horizon
+        horizon = database.stat().store.prune_horizon
         assert from_milliseconds(clock.wall_ms() - 1_000) <= horizon <= database.now()
         for number, moment in enumerate(moments):
             reader = database.transaction(at=moment)
@@ -125,7 +125,7 @@ def test_old_versions_are_pruned_and_the_window_is_kept(
         clock.advance(milliseconds=10_000)
         keep_up(database)
         # RocksDB's counts are estimates; the memory store's are exact.
-        assert database.stat().size.history_versions == 0 or "file" in any_database_url
+        assert database.stat().store.size.history_versions == 0 or "file" in any_database_url
 
 
 def test_an_old_writer_is_not_let_through_on_what_was_pruned(

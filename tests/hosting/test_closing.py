@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from fastness.client import AsyncDatabase, Database
+from fastness.client import Database
 from fastness.errors import DatabaseClosed
 from fastness.runtime import ManualClock
 from tests.hosting.gates import Gate
 from tests.hosting.workers import Breakpoint, Worker, stopping_at
-from tests.transactions.databases import ENGINES, driven, store_with_faults
+from tests.transactions.databases import ENGINES, driven, store_with_faults, twin_of
 
 
 def set_under(database: Database, key: bytes, handed_over: Breakpoint) -> int:
@@ -66,7 +66,7 @@ def test_the_committer_thread_ends_with_the_database(database: Database) -> None
     """Tasks that commit as the database closes end one way or the other, and leave no thread."""
 
     async def commit_until_closed() -> int:
-        twin, done = AsyncDatabase(database.embedded), 0
+        twin, done = twin_of(database), 0
         while True:
             try:
                 await twin.set(b"key", b"1")

@@ -13,7 +13,7 @@ from fastness.client import AsyncDatabase, Database, Transaction
 from fastness.encoding import counters
 from fastness.runtime import SystemClock
 from tests.hosting.workers import Worker
-from tests.transactions.databases import driven_database
+from tests.transactions.databases import driven_database, twin_of
 
 HITS = b"hits"
 
@@ -97,7 +97,7 @@ def test_threads_that_conflict_all_get_through(shared: Database) -> None:
 @pytest.mark.usefixtures("hasty_scheduler")
 def test_threads_and_tasks_share_one_engine(shared: Database) -> None:
     """Two event loops and four threads commit at once, each seeing what it was acknowledged."""
-    twin, count = AsyncDatabase(shared.embedded), 20
+    twin, count = twin_of(shared), 20
     loops = [[b"loop %d task %d" % (loop, task) for task in range(15)] for loop in range(2)]
     threads = [b"thread %d" % number for number in range(4)]
     finish(
@@ -113,13 +113,13 @@ def test_a_lone_committer_leads_in_its_own_thread(shared: Database) -> None:
     """No thread is started for synchronous commits, and each is a batch of its own."""
     for number in range(10):
         shared.set(b"key", b"%d" % number)
-    assert shared.stat().batches == shared.stat().commits == 10
+    assert shared.stat().store.batches == shared.stat().commits == 10
 
 
 def test_tasks_share_batches(shared: Database) -> None:
     """A hundred tasks that commit at once need far fewer syncs than commits."""
     keys = [b"task %d" % number for number in range(100)]
-    run_tasks(AsyncDatabase(shared.embedded), keys, 1)
+    run_tasks(twin_of(shared), keys, 1)
     stat = shared.stat()
     assert stat.commits == 100
-    assert stat.batches <= 10
+    assert stat.store.batches <= 10

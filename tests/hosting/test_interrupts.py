@@ -12,13 +12,13 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from fastness.client import AsyncDatabase, AsyncTransaction, Database, Transaction
+from fastness.client import AsyncTransaction, Database, Transaction
 from fastness.errors import InvalidOption
 from fastness.runtime import ManualClock
 from fastness.transactions import TransactionCore
 from tests.hosting.gates import Gate
 from tests.hosting.workers import Worker
-from tests.transactions.databases import driven, store_with_faults
+from tests.transactions.databases import driven, store_with_faults, twin_of
 
 WATCHED = (
     "/hosting/inline.py",
@@ -127,7 +127,7 @@ def test_a_task_interrupted_anywhere_leaves_a_usable_database(tmp_path: Path) ->
     """A loop of the main thread is torn away while one of its tasks hands its commit over."""
 
     async def commit(database: Database) -> None:
-        twin = AsyncDatabase(database.embedded)
+        twin = twin_of(database)
         tx = twin.transaction()
         tx.set(b"interrupted", b"1")
         started.append(tx)

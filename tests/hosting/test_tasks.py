@@ -12,7 +12,7 @@ from fastness.errors import InvalidOption, MaybeCommitted
 from fastness.runtime import ManualClock
 from fastness.storage.faults import Step
 from tests.hosting.gates import Gate
-from tests.transactions.databases import ENGINES, driven, store_with_faults
+from tests.transactions.databases import ENGINES, driven, store_with_faults, twin_of
 
 
 async def cancelled_commit(database: AsyncDatabase, gate: Gate) -> bytes:
@@ -43,10 +43,10 @@ def test_the_loop_runs_while_a_commit_is_written(engine: str, tmp_path: Path) ->
         gate.open()
         committed = await committing
         assert await database.get(b"a") == b"1"
-        assert database.now() >= committed
+        assert await database.now() >= committed
 
     with driven(store_with_faults(engine, tmp_path, gate), ManualClock()) as database:
-        asyncio.run(look_meanwhile(AsyncDatabase(database.embedded)))
+        asyncio.run(look_meanwhile(twin_of(database)))
 
 
 def test_the_outcome_of_a_cancelled_commit_is_known_by_its_id(tmp_path: Path) -> None:
@@ -65,7 +65,7 @@ def test_the_outcome_of_a_cancelled_commit_is_known_by_its_id(tmp_path: Path) ->
         assert await database.transaction(at=committed - 1).get(b"a") is None
 
     with driven(store_with_faults("memory", tmp_path, gate), ManualClock()) as database:
-        asyncio.run(cancel_and_ask(AsyncDatabase(database.embedded)))
+        asyncio.run(cancel_and_ask(twin_of(database)))
 
 
 def test_a_cancellation_that_comes_too_late_is_no_doubt(database: Database) -> None:
@@ -84,7 +84,7 @@ def test_a_cancellation_that_comes_too_late_is_no_doubt(database: Database) -> N
             await committing
         assert await twin.outcome(tx.id) is not None
 
-    asyncio.run(cancel_late(AsyncDatabase(database.embedded)))
+    asyncio.run(cancel_late(twin_of(database)))
 
 
 def test_a_cancelled_commit_that_conflicted_did_not_happen(tmp_path: Path) -> None:
@@ -109,7 +109,7 @@ def test_a_cancelled_commit_that_conflicted_did_not_happen(tmp_path: Path) -> No
         assert await database.get(b"b") is None
 
     with driven(store_with_faults("memory", tmp_path, gate), ManualClock()) as database:
-        asyncio.run(cancel_and_ask(AsyncDatabase(database.embedded)))
+        asyncio.run(cancel_and_ask(twin_of(database)))
 
 
 def test_a_cancelled_commit_whose_store_failed_stays_in_doubt(tmp_path: Path) -> None:
@@ -132,7 +132,7 @@ def test_a_cancelled_commit_whose_store_failed_stays_in_doubt(tmp_path: Path) ->
         assert doubt.value.transaction_id == identity
 
     with driven(store_with_faults("memory", tmp_path, both), ManualClock()) as database:
-        asyncio.run(cancel_and_ask(AsyncDatabase(database.embedded)))
+        asyncio.run(cancel_and_ask(twin_of(database)))
 
 
 def test_only_interrupted_commits_can_be_asked_for(database: Database) -> None:

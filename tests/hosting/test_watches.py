@@ -13,7 +13,7 @@ from typing import TypeVarTuple
 
 import pytest
 
-from fastness.client import AsyncDatabase, Database, Transaction
+from fastness.client import Database, Transaction
 from fastness.errors import InvalidKey, InvalidTimestamp, Overloaded, SnapshotTooOld
 from fastness.hosting import Watch
 from fastness.limits import Limits
@@ -21,7 +21,13 @@ from fastness.runtime import ManualClock, SystemClock
 from fastness.storage import MemoryStore
 from tests.hosting.gates import Gate
 from tests.hosting.workers import PATIENCE_SECONDS, Worker
-from tests.transactions.databases import ENGINES, driven, driven_database, store_with_faults
+from tests.transactions.databases import (
+    ENGINES,
+    driven,
+    driven_database,
+    store_with_faults,
+    twin_of,
+)
 
 Arguments = TypeVarTuple("Arguments")
 
@@ -103,7 +109,7 @@ def test_a_write_that_failed_wakes_nobody(database: Database) -> None:
 
 def test_tasks_and_threads_wait_for_the_same_change(database: Database) -> None:
     """One change wakes a thread and two tasks, whichever waited first."""
-    twin = AsyncDatabase(database.embedded)
+    twin = twin_of(database)
 
     async def wait_and_write(watch: Watch) -> None:
         async with asyncio.TaskGroup() as group, asyncio.timeout(PATIENCE_SECONDS):
@@ -187,7 +193,7 @@ def test_a_loop_that_closes_meanwhile_does_not_stop_the_leader(database: Databas
         with pytest.raises(asyncio.CancelledError):
             await task
 
-    twin = AsyncDatabase(database.embedded)
+    twin = twin_of(database)
     loop = LeavingLoop()
     loop.leaving = True
     task = loop.run_until_complete(begin_to_commit())

@@ -75,9 +75,9 @@ def test_a_copy_is_never_taken_for_the_original(original: Database, tmp_path: Pa
     assert len({made.identity, first.identity, second.identity}) == 3
     assert origin_of(original.embedded.store) is None
     with reopened(tmp_path / "first") as copy:
-        assert copy.stat().identity == first.identity
+        assert copy.stat().store.identity == first.identity
         assert origin_of(copy.embedded.store) == first.origin
-        assert first.origin.identity == original.stat().identity
+        assert first.origin.identity == original.stat().store.identity
 
 
 def test_writers_go_on_during_a_backup(original: Database, tmp_path: Path) -> None:

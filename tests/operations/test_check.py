@@ -39,7 +39,7 @@ def test_nothing_wrong(database: Database) -> None:
     seen: list[Progress] = []
     report = check(database, progress=seen.append)
     assert report.ok
-    assert report.identity == database.stat().identity
+    assert report.identity == database.stat().store.identity
     assert report.rows > 150
     assert {progress.stage for progress in seen} == {"store", "records"}
 

@@ -61,7 +61,7 @@ def test_an_expiry_still_works_after_the_copy() -> None:
         assert target.get(b"session") is None
         while target.embedded.upkeep_step():
             pass
-        assert target.stat().size.newest_keys == 3  # "forever", its expiry, the import's mark
+        assert target.stat().store.size.newest_keys == 3  # "forever", its expiry, the import's mark
         assert contents(target).keys() == {b"forever"}
 
 

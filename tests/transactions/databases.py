@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from fastness.client import Database
+from fastness.client import AsyncDatabase, AsyncEmbeddedBacking, Database, EmbeddedBacking
 from fastness.client.embedded import Embedded
 from fastness.client.opening import open_store
 from fastness.limits import Limits
@@ -39,16 +39,20 @@ def driven(
     store: Store, clock: Clock, *, limits: Limits | None = None, durable: bool = True
 ) -> Database:
     """A database over a store, without background work of its own."""
-    return Database(
-        Embedded(
-            store,
-            url="driven:",
-            limits=limits or Limits(),
-            durable=durable,
-            clock=clock,
-            upkeep=False,
-        )
+    embedded = Embedded(
+        store,
+        url="driven:",
+        limits=limits or Limits(),
+        durable=durable,
+        clock=clock,
+        upkeep=False,
     )
+    return Database(EmbeddedBacking(embedded))
+
+
+def twin_of(database: Database) -> AsyncDatabase:
+    """The asynchronous face of the same engine."""
+    return AsyncDatabase(AsyncEmbeddedBacking(database.embedded))
 
 
 @contextmanager
@@ -85,5 +89,6 @@ __all__ = [
     "driven",
     "driven_database",
     "store_with_faults",
+    "twin_of",
     "url_of",
 ]

@@ -252,7 +252,7 @@ class KeyValueMachine(RuleBasedStateMachine):
     @property
     def horizon(self) -> int:
         """Below it, reads may be refused."""
-        return self.database.stat().prune_horizon
+        return self.database.stat().store.prune_horizon
 
     # ------------------------------------------------------------------------- reads
 

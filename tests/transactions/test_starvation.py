@@ -9,13 +9,13 @@ from functools import partial
 
 import pytest
 
-from fastness.client import AsyncDatabase, AsyncTransaction, Database, Transaction
+from fastness.client import AsyncTransaction, Database, Transaction
 from fastness.limits import Limits
 from fastness.runtime import ManualClock, SystemClock
 from fastness.transactions import TURN_MS
 from fastness.transactions.retry import TURN_AFTER
 from tests.hosting.workers import Worker
-from tests.transactions.databases import driven_database
+from tests.transactions.databases import driven_database, twin_of
 
 A_MOMENT_SECONDS = 0.2
 """Long enough for a commit that nobody holds back."""
@@ -48,7 +48,7 @@ def test_an_endless_stream_of_writers_does_not_starve_a_reader(busy: Database) -
 
 def test_a_task_gets_its_turn_too(busy: Database) -> None:
     """The asynchronous database reserves alike, and releases when its task is cancelled."""
-    twin = AsyncDatabase(busy.embedded)
+    twin = twin_of(busy)
     rivals: list[asyncio.Task[int]] = []
     has_its_turn = asyncio.Event()
 

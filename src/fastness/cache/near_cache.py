@@ -25,6 +25,7 @@ from dataclasses import dataclass
 
 from fastness.cache.leases import HeldLease
 from fastness.cache.shelves import Shelves
+from fastness.cache.watched import WatchedKeys
 from fastness.encoding.intervals import KeyInterval, successor
 from fastness.encoding.timestamps import Timestamp
 from fastness.limits import Limits
@@ -168,6 +169,7 @@ class NearCache:
 
     def __init__(self, limits: Limits) -> None:
         self.counts = CacheCounts()
+        self.watched = WatchedKeys()
         self.losses = 0
         """Rises with everything taken away, whatever the reason."""
         self._bytes_max = limits.cache_bytes
@@ -310,6 +312,7 @@ class NearCache:
         if lease is None:
             return False
         self.counts.fills += 1
+        self.watched.arm(fill.keys, lease)
         for key, cell in zip(fill.keys, found, strict=True):
             self._put_key(CachedKey(key, cell, lease, grant.valid_from))
         if fill.scan is not None:
@@ -398,7 +401,7 @@ class NearCache:
                 self.void(held)
         self.counts.invalidations += self._drop(notice.keys, notice.intervals)
 
-    def _drop(self, keys: Iterable[bytes], intervals: Iterable[Interval]) -> int:
+    def _drop(self, keys: list[bytes], intervals: list[Interval]) -> int:
         """Take away every entry, and spoil every fill, that these touch; how many entries."""
         taken = 0
         for key in keys:
@@ -419,6 +422,7 @@ class NearCache:
         for fill in self._fills.values():
             if not fill.spoiled and fill.touches(keys, intervals):
                 fill.spoiled = True
+        self.watched.drop(keys, intervals)
         return taken
 
     def hold(self, keys: list[bytes], intervals: list[Interval]) -> Hold:
@@ -467,6 +471,13 @@ class NearCache:
         self.counts.lease_losses += bool(under)
         for entry in list(under):
             self._take(entry)
+        self.watched.void(lease)
+
+    def void_lapsed(self, now_ns: int) -> None:
+        """Take away everything under leases that have ended by now."""
+        for lease in list(self._leases.values()):
+            if now_ns >= lease.ends_ns:
+                self.void(lease)
 
     def distrust_all(self, now_ns: int) -> None:
         """A commit of this client may be carried out at any later time, unannounced.

@@ -75,12 +75,12 @@ def _stat_document(opened: Database, owner: Owner | None) -> dict[str, object]:
     origin = origin_of(store)
     return {
         "url": now.url,
-        "identity": now.identity,
+        "identity": now.store.identity,
         "origin": None if origin is None else _origin_document(origin),
         "held_by": owner,
         "last_commit": figures.stamped(store.applied),
-        "readable_since": figures.stamped(now.prune_horizon),
-        "size": now.size,
+        "readable_since": figures.stamped(now.store.prune_horizon),
+        "size": now.store.size,
         "import": import_mark(opened),
         "kinds": [_kind_document(kind) for kind in opened.embedded.read_schema().stored.values()],
     }
@@ -104,7 +104,7 @@ def _print_stat(output: Output, opened: Database, owner: Owner | None) -> None:
     now = opened.stat()
     store = opened.embedded.store
     origin, mark = origin_of(store), import_mark(opened)
-    facts = [("database", now.url), ("identity", now.identity)]
+    facts = [("database", now.url), ("identity", now.store.identity)]
     if origin is not None:
         facts.append(
             ("restored from", f"{origin.identity}, as of {figures.moment(origin.timestamp)}")
@@ -114,10 +114,10 @@ def _print_stat(output: Output, opened: Database, owner: Owner | None) -> None:
         facts.append(("", owner.command))
     facts += [
         ("last commit", figures.moment(store.applied)),
-        ("readable since", figures.moment(now.prune_horizon)),
-        ("size", figures.size(now.size.bytes_on_disk)),
-        ("keys", f"about {now.size.newest_keys:,}"),
-        ("older versions", f"about {now.size.history_versions:,}"),
+        ("readable since", figures.moment(now.store.prune_horizon)),
+        ("size", figures.size(now.store.size.bytes_on_disk)),
+        ("keys", f"about {now.store.size.newest_keys:,}"),
+        ("older versions", f"about {now.store.size.history_versions:,}"),
     ]
     if mark is not None and not mark.complete:
         facts.append(("unfinished import", f"{mark.entries:,} entries of export {mark.id}"))

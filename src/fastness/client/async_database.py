@@ -2,62 +2,68 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from datetime import datetime
 from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
-from fastness.client.attempts import Attempts
-from fastness.client.embedded import DatabaseStat, Embedded, settled_timestamp
+from fastness.client.backing import AsyncBacking
+from fastness.client.embedded import Embedded
+from fastness.client.figures import DatabaseStat
+from fastness.client.freshness import Freshness
+from fastness.client.running import run_async
 from fastness.client.transaction import AsyncTransaction
 from fastness.encoding.timestamps import Timestamp
-from fastness.errors import FastnessError
 from fastness.hosting import Watch
 from fastness.limits import Limits
 from fastness.model import IndexOf, Record, TotalOf
 from fastness.transactions import Page
-
-OUTCOME_POLL_S = 0.001
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
 class AsyncDatabase:
-    """One database, shared by all tasks of this process. Close it, or use `async with`.
+    """One database, shared by all tasks of one event loop. Close it, or use `async with`.
 
     `run` and `@transactional` retry for you; `transaction()` is a single attempt. The plain
-    calls (`get`, `set`, ...) are transactions of one operation.
+    calls (`get`, `set`, ...) are transactions of one operation. It is the same type whether the
+    engine is in this process or behind a server.
+
+    `cache` says whether a read may be served from the near cache, `freshness` how old what it
+    shows may be (`AtLeast`, `Within`). An engine in this process needs no cache.
     """
 
-    def __init__(self, embedded: Embedded) -> None:
+    def __init__(self, backing: AsyncBacking) -> None:
         """Use `await fastness.open_async` instead."""
-        self.embedded = embedded
-        self._engine = embedded.engine
+        self._backing = backing
 
     def __repr__(self) -> str:
-        return f"<AsyncDatabase {self.embedded.url}>"
+        return f"<{type(self).__name__} {self._backing.url}>"
 
     @property
     def limits(self) -> Limits:
         """The limits this database was opened with."""
-        return self._engine.limits
+        return self._backing.limits
+
+    @property
+    def embedded(self) -> Embedded:
+        """The engine in this process, for tools; `UsageError` where a server has it."""
+        return self._backing.embedded
 
     def transaction(
-        self, *, at: Timestamp | datetime | None = None, read_only: bool = False
+        self,
+        *,
+        at: Timestamp | datetime | None = None,
+        read_only: bool = False,
+        cache: bool | None = None,
+        freshness: Freshness | None = None,
     ) -> AsyncTransaction:
         """Begin a single attempt; as a context manager it commits on a clean exit.
 
         `at`, a timestamp or an aware datetime inside the retention window, reads the past.
         """
-        embedded = self.embedded
-        return AsyncTransaction(
-            self._engine,
-            schema=embedded.schema,
-            at=None if at is None else embedded.moment(at),
-            read_only=read_only,
-        )
+        return self._backing.begin(at, read_only=read_only, cache=cache, freshness=freshness)
 
     # ---------------------------------------------------------- typed records
 
@@ -67,23 +73,23 @@ class AsyncDatabase:
         Raises `SchemaError` listing what would misread stored records. New indexes are built
         in the background; until then they are written but not readable.
         """
-        return await asyncio.to_thread(self.embedded.use, classes)
+        return await self._backing.use(classes)
 
     async def build_indexes(self) -> dict[str, str]:
-        """Build every index and total now, in a thread; answers the problems by name."""
-        return await asyncio.to_thread(self.embedded.build_indexes)
+        """Build every index and total now; answers the problems by name."""
+        return await self._backing.build_indexes()
 
     async def wait_until_readable(
         self,
         *parts: IndexOf[Any] | TotalOf[Any],
-        timeout: float | None = None,  # noqa: ASYNC109 - handed to a thread
+        timeout: float | None = None,  # noqa: ASYNC109 - counted by the engine's own clock
     ) -> bool:
         """Wait until these indexes and totals are built; `False` when `timeout` s passed.
 
         Raises `SchemaError` when one cannot be built: two records hold the same values of a
         unique index, which the message names.
         """
-        return await asyncio.to_thread(self.embedded.wait_until_readable, parts, timeout)
+        return await self._backing.wait_until_readable(parts, timeout)
 
     # ------------------------------------------------- one-operation calls
 
@@ -110,29 +116,23 @@ class AsyncDatabase:
         **kwargs: P.kwargs,
     ) -> T:
         """As `run`, giving up after `timeout` seconds."""
-        attempts = Attempts(self.embedded, timeout)
-        try:
-            while True:
-                tx = attempts.begin(AsyncTransaction)
-                try:
-                    async with tx:
-                        result = await function(tx, *args, **kwargs)
-                except FastnessError as error:
-                    pause_s = attempts.failed(tx, error)
-                else:
-                    return result
-                if pause_s:
-                    await asyncio.sleep(pause_s)
-        finally:
-            attempts.end()
+        return await run_async(self._backing.attempts(timeout), function, args, kwargs)
 
-    async def get(self, key: bytes) -> bytes | None:
+    async def get(
+        self, key: bytes, *, cache: bool | None = None, freshness: Freshness | None = None
+    ) -> bytes | None:
         """The newest value of `key`, `None` if absent."""
-        return await AsyncTransaction(self._engine, read_only=True).get(key)
+        return await self._backing.get(key, cache, freshness)
 
-    async def get_many(self, keys: Sequence[bytes]) -> list[bytes | None]:
+    async def get_many(
+        self,
+        keys: Sequence[bytes],
+        *,
+        cache: bool | None = None,
+        freshness: Freshness | None = None,
+    ) -> list[bytes | None]:
         """The values of the keys at one moment, in the order asked."""
-        return await AsyncTransaction(self._engine, read_only=True).get_many(keys)
+        return await self._backing.get_many(keys, cache, freshness)
 
     async def scan(
         self,
@@ -142,17 +142,25 @@ class AsyncDatabase:
         limit: int | None = None,
         reverse: bool = False,
         continuation: bytes | None = None,
+        cache: bool | None = None,
+        freshness: Freshness | None = None,
     ) -> Page:
         """One page of the keys k with begin <= k < end; each page has a snapshot of its own."""
-        return await AsyncTransaction(self._engine, read_only=True).scan(
-            begin, end, limit=limit, reverse=reverse, continuation=continuation
-        )
+        tx = self._backing.begin(None, read_only=True, cache=cache, freshness=freshness)
+        return await tx.scan(begin, end, limit=limit, reverse=reverse, continuation=continuation)
 
     def scan_all(
-        self, begin: bytes, end: bytes, *, reverse: bool = False
+        self,
+        begin: bytes,
+        end: bytes,
+        *,
+        reverse: bool = False,
+        cache: bool | None = None,
+        freshness: Freshness | None = None,
     ) -> AsyncIterator[tuple[bytes, bytes]]:
         """Every entry of the interval at one moment, page after page."""
-        return AsyncTransaction(self._engine, read_only=True).scan_all(begin, end, reverse=reverse)
+        tx = self._backing.begin(None, read_only=True, cache=cache, freshness=freshness)
+        return tx.scan_all(begin, end, reverse=reverse)
 
     async def set(
         self, key: bytes, value: bytes, *, expires_at: Timestamp | None = None
@@ -182,31 +190,31 @@ class AsyncDatabase:
         await self.run(attempt)
         return committed[-1]
 
-    def now(self) -> Timestamp:
+    async def now(self) -> Timestamp:
         """The timestamp a transaction begun now would read at."""
-        return self._engine.read_timestamp()
+        return await self._backing.now()
 
-    def watch(self, key: bytes, *, seen: Timestamp | None = None) -> Watch:
-        """A one-time notice of the next change of `key`, or of any since timestamp `seen`."""
-        return self._engine.watch(key, seen)
+    async def watch(self, key: bytes, *, seen: Timestamp | None = None) -> Watch:
+        """A one-time notice of the next change of `key`, or of any since timestamp `seen`.
+
+        It may come for a write that left the value as it was, and never misses one that did not.
+        """
+        return await self._backing.watch(key, seen)
 
     async def outcome(self, transaction_id: bytes) -> Timestamp | None:
         """When an interrupted commit happened, `None` if it did not; waits while it is under way.
 
-        Raises `MaybeCommitted` when the store failed under it.
+        Raises `MaybeCommitted` when nobody can tell.
         """
-        commit = self.embedded.outcome_of(transaction_id)
-        while not commit.settled:  # noqa: ASYNC110 - rare, and another thread settles it
-            await asyncio.sleep(OUTCOME_POLL_S)
-        return settled_timestamp(commit)
+        return await self._backing.outcome(transaction_id)
 
     async def stat(self) -> DatabaseStat:
         """Figures of this database now."""
-        return await asyncio.to_thread(self.embedded.stat)
+        return await self._backing.stat()
 
     async def close(self) -> None:
-        """Finish the commits under way and release the directory. Idempotent."""
-        await asyncio.to_thread(self.embedded.close)
+        """Finish the commits under way, release the directory or the connection. Idempotent."""
+        await self._backing.close()
 
     async def __aenter__(self) -> Self:
         return self

@@ -1,25 +1,22 @@
-"""The attempts of one transaction function: shared by everybody who runs one."""
+"""The attempts of one transaction function on an embedded engine: pauses, turns, the schema."""
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
-from types import CoroutineType
 from typing import Any, Protocol, TypeVar
 
+from fastness.client.running import ELDEST, run
 from fastness.client.transaction import AsyncTransaction, Transaction
 from fastness.encoding.timestamps import Timestamp
-from fastness.errors import Conflict, FastnessError, UsageError
+from fastness.errors import Conflict, FastnessError
 from fastness.hosting import InlineHost
 from fastness.model.layout import SCHEMA_VERSION_KEY
 from fastness.model.operations import Schema
 from fastness.ranges import Reservation
 from fastness.transactions import TURN_MS, Retries
 
-ELDEST: tuple[Timestamp, bytes] = (0, b"")
-"""The priority of what others wait for: no reservation holds it back."""
-
-A = TypeVar("A", Transaction, AsyncTransaction)
 T = TypeVar("T")
 
 
@@ -40,19 +37,19 @@ class Place(Protocol):
         ...
 
 
-class Attempts:
-    """Begins transactions, says how long to pause between them, keeps the starving one's turn."""
+class _Course:
+    """How often a function was run, after what pauses, and whose turn it is."""
 
-    __slots__ = ("_place", "_priority", "_retries", "_turn")
+    __slots__ = ("_place", "_retries", "_turn", "priority")
 
     def __init__(
         self,
         place: Place,
         timeout: float | None,
-        priority: tuple[Timestamp, bytes] | None = None,
+        priority: tuple[Timestamp, bytes] | None,
     ) -> None:
         self._place = place
-        self._priority = priority
+        self.priority = priority
         # A time that was given counts from here, and is checked here.
         self._retries = None if timeout is None else self._count_from_now(timeout)
         self._turn: Reservation | None = None
@@ -62,28 +59,23 @@ class Attempts:
         boot_ns = engine.clock.boot_ns()
         return Retries(engine.limits, engine.random, timeout=timeout, boot_ns=boot_ns)
 
-    def begin(self, kind: type[A]) -> A:
-        """The next attempt; it keeps the first one's priority."""
-        place = self._place
-        return kind(place.engine, schema=place.schema, priority=self._priority)
-
-    def failed(self, tx: Transaction | AsyncTransaction, error: FastnessError) -> float:
+    def pause_s(self, tx: Transaction | AsyncTransaction, error: FastnessError) -> float:
         """Seconds to pause before the next attempt; raises when there is to be none."""
         if tx.commit_timestamp is not None or not error.retryable:
             # Committed all the same: a hook raised. Running it again would do it twice.
             raise error
-        engine = self._place.engine
-        now_ns = engine.clock.boot_ns()
+        now_ns = self._place.engine.clock.boot_ns()
         if self._retries is None:
             self._retries = self._count_from_now(None)
-        pause_s = self._retries.pause_s(error, now_ns)
-        if isinstance(error, Conflict) and error.key == SCHEMA_VERSION_KEY:
-            self._place.refresh_schema()
-        self._priority = tx.priority
-        if self._retries.wants_turn:
+        return self._retries.pause_s(error, now_ns)
+
+    def take_turn(self, tx: Transaction | AsyncTransaction) -> None:
+        """Keep the priority of an attempt that failed; reserve what it read if it starves."""
+        self.priority = tx.priority
+        if self._retries is not None and self._retries.wants_turn:
             self.end()
+            engine = self._place.engine
             self._turn = engine.reserve(tx.priority, *tx.reads, milliseconds=TURN_MS)
-        return pause_s
 
     def end(self) -> None:
         """Give up the turn, if there is one."""
@@ -92,13 +84,72 @@ class Attempts:
             self._turn = None
 
 
-def _unawaited(result: Any) -> UsageError:  # noqa: ANN401 - any coroutine
-    """A commit of what never ran would look like success."""
-    result.close()
-    return UsageError(
-        f"{result.__qualname__} is an async function, and a Database does not await: nothing was "
-        "done. Make it a plain function, or use fastness.open_async"
-    )
+def _schema_changed(error: FastnessError) -> bool:
+    return isinstance(error, Conflict) and error.key == SCHEMA_VERSION_KEY
+
+
+class EmbeddedAttempts:
+    """For a thread; see `running.Attempts`."""
+
+    __slots__ = ("_course", "_place")
+
+    def __init__(
+        self,
+        place: Place,
+        timeout: float | None,
+        *,
+        priority: tuple[Timestamp, bytes] | None = None,
+    ) -> None:
+        """`timeout` in seconds; with priority `ELDEST` no reservation holds it back."""
+        self._place = place
+        self._course = _Course(place, timeout, priority)
+
+    def begin(self) -> Transaction:
+        """The next attempt."""
+        place = self._place
+        return Transaction(place.engine, schema=place.schema, priority=self._course.priority)
+
+    def failed(self, tx: Transaction, error: FastnessError) -> None:
+        """Pause, or raise."""
+        pause_s = self._course.pause_s(tx, error)
+        if _schema_changed(error):
+            self._place.refresh_schema()
+        self._course.take_turn(tx)
+        if pause_s:
+            time.sleep(pause_s)
+
+    def end(self) -> None:
+        """Give up the turn, if there is one."""
+        self._course.end()
+
+
+class AsyncEmbeddedAttempts:
+    """For a task; see `running.AsyncAttempts`."""
+
+    __slots__ = ("_course", "_place")
+
+    def __init__(self, place: Place, timeout: float | None) -> None:
+        """`timeout` in seconds."""
+        self._place = place
+        self._course = _Course(place, timeout, None)
+
+    def begin(self) -> AsyncTransaction:
+        """The next attempt."""
+        place = self._place
+        return AsyncTransaction(place.engine, schema=place.schema, priority=self._course.priority)
+
+    async def failed(self, tx: AsyncTransaction, error: FastnessError) -> None:
+        """Pause, or raise."""
+        pause_s = self._course.pause_s(tx, error)
+        if _schema_changed(error):
+            await asyncio.to_thread(self._place.refresh_schema)
+        self._course.take_turn(tx)
+        if pause_s:
+            await asyncio.sleep(pause_s)
+
+    def end(self) -> None:
+        """Give up the turn, if there is one."""
+        self._course.end()
 
 
 def run_attempts(
@@ -106,28 +157,11 @@ def run_attempts(
     timeout: float | None,
     function: Callable[..., T],
     args: tuple[Any, ...] = (),
-    kwargs: dict[str, Any] | None = None,
     *,
     priority: tuple[Timestamp, bytes] | None = None,
 ) -> T:
-    """Call `function(tx, ...)` and commit, again after each conflict; answers its result.
+    """Call `function(tx, ...)` and commit, again after each conflict; answers its result."""
+    return run(EmbeddedAttempts(place, timeout, priority=priority), function, args, {})
 
-    With `priority` `ELDEST` no reservation holds it back.
-    """
-    attempts = Attempts(place, timeout, priority)
-    try:
-        while True:
-            tx = attempts.begin(Transaction)
-            try:
-                with tx:
-                    result = function(tx, *args, **(kwargs or {}))
-                    if type(result) is CoroutineType:
-                        raise _unawaited(result)
-            except FastnessError as error:
-                pause_s = attempts.failed(tx, error)
-            else:
-                return result
-            if pause_s:
-                time.sleep(pause_s)
-    finally:
-        attempts.end()
+
+__all__ = ["ELDEST", "AsyncEmbeddedAttempts", "EmbeddedAttempts", "Place", "run_attempts"]

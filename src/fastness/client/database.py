@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
-from fastness.client.attempts import run_attempts
-from fastness.client.embedded import DatabaseStat, Embedded, settled_timestamp
+from fastness.client.backing import Backing
+from fastness.client.embedded import Embedded
+from fastness.client.figures import DatabaseStat
+from fastness.client.freshness import Freshness
+from fastness.client.running import run
 from fastness.client.transaction import Transaction
 from fastness.encoding.timestamps import Timestamp
 from fastness.hosting import Watch
@@ -25,36 +27,43 @@ class Database:
     """One database, shared by all threads of this process. Close it, or use `with`.
 
     `run` and `@transactional` retry for you; `transaction()` is a single attempt. The plain
-    calls (`get`, `set`, ...) are transactions of one operation.
+    calls (`get`, `set`, ...) are transactions of one operation. It is the same type whether the
+    engine is in this process or behind a server.
+
+    `cache` says whether a read may be served from the near cache, `freshness` how old what it
+    shows may be (`AtLeast`, `Within`). An engine in this process needs no cache.
     """
 
-    def __init__(self, embedded: Embedded) -> None:
+    def __init__(self, backing: Backing) -> None:
         """Use `fastness.open` instead."""
-        self.embedded = embedded
-        self._engine = embedded.engine
+        self._backing = backing
 
     def __repr__(self) -> str:
-        return f"<Database {self.embedded.url}>"
+        return f"<Database {self._backing.url}>"
 
     @property
     def limits(self) -> Limits:
         """The limits this database was opened with."""
-        return self._engine.limits
+        return self._backing.limits
+
+    @property
+    def embedded(self) -> Embedded:
+        """The engine in this process, for tools; `UsageError` where a server has it."""
+        return self._backing.embedded
 
     def transaction(
-        self, *, at: Timestamp | datetime | None = None, read_only: bool = False
+        self,
+        *,
+        at: Timestamp | datetime | None = None,
+        read_only: bool = False,
+        cache: bool | None = None,
+        freshness: Freshness | None = None,
     ) -> Transaction:
         """Begin a single attempt; as a context manager it commits on a clean exit.
 
         `at`, a timestamp or an aware datetime inside the retention window, reads the past.
         """
-        embedded = self.embedded
-        return Transaction(
-            self._engine,
-            schema=embedded.schema,
-            at=None if at is None else embedded.moment(at),
-            read_only=read_only,
-        )
+        return self._backing.begin(at, read_only=read_only, cache=cache, freshness=freshness)
 
     # ---------------------------------------------------------- typed records
 
@@ -64,11 +73,11 @@ class Database:
         Raises `SchemaError` listing what would misread stored records. New indexes are built
         in the background; until then they are written but not readable.
         """
-        return self.embedded.use(classes)
+        return self._backing.use(classes)
 
     def build_indexes(self) -> dict[str, str]:
-        """Build every index and total now, in this thread; answers the problems by name."""
-        return self.embedded.build_indexes()
+        """Build every index and total now; answers the problems by name."""
+        return self._backing.build_indexes()
 
     def wait_until_readable(
         self, *parts: IndexOf[Any] | TotalOf[Any], timeout: float | None = None
@@ -78,7 +87,7 @@ class Database:
         Raises `SchemaError` when one cannot be built: two records hold the same values of a
         unique index, which the message names.
         """
-        return self.embedded.wait_until_readable(parts, timeout)
+        return self._backing.wait_until_readable(parts, timeout)
 
     # ------------------------------------------------- one-operation calls
 
@@ -105,15 +114,23 @@ class Database:
         **kwargs: P.kwargs,
     ) -> T:
         """As `run`, giving up after `timeout` seconds."""
-        return run_attempts(self.embedded, timeout, function, args, kwargs)
+        return run(self._backing.attempts(timeout), function, args, kwargs)
 
-    def get(self, key: bytes) -> bytes | None:
+    def get(
+        self, key: bytes, *, cache: bool | None = None, freshness: Freshness | None = None
+    ) -> bytes | None:
         """The newest value of `key`, `None` if absent."""
-        return Transaction(self._engine, read_only=True).get(key)
+        return self._backing.get(key, cache, freshness)
 
-    def get_many(self, keys: Sequence[bytes]) -> list[bytes | None]:
+    def get_many(
+        self,
+        keys: Sequence[bytes],
+        *,
+        cache: bool | None = None,
+        freshness: Freshness | None = None,
+    ) -> list[bytes | None]:
         """The values of the keys at one moment, in the order asked."""
-        return Transaction(self._engine, read_only=True).get_many(keys)
+        return self._backing.get_many(keys, cache, freshness)
 
     def scan(
         self,
@@ -123,17 +140,25 @@ class Database:
         limit: int | None = None,
         reverse: bool = False,
         continuation: bytes | None = None,
+        cache: bool | None = None,
+        freshness: Freshness | None = None,
     ) -> Page:
         """One page of the keys k with begin <= k < end; each page has a snapshot of its own."""
-        return Transaction(self._engine, read_only=True).scan(
-            begin, end, limit=limit, reverse=reverse, continuation=continuation
-        )
+        tx = self._backing.begin(None, read_only=True, cache=cache, freshness=freshness)
+        return tx.scan(begin, end, limit=limit, reverse=reverse, continuation=continuation)
 
     def scan_all(
-        self, begin: bytes, end: bytes, *, reverse: bool = False
+        self,
+        begin: bytes,
+        end: bytes,
+        *,
+        reverse: bool = False,
+        cache: bool | None = None,
+        freshness: Freshness | None = None,
     ) -> Iterator[tuple[bytes, bytes]]:
         """Every entry of the interval at one moment, page after page."""
-        return Transaction(self._engine, read_only=True).scan_all(begin, end, reverse=reverse)
+        tx = self._backing.begin(None, read_only=True, cache=cache, freshness=freshness)
+        return tx.scan_all(begin, end, reverse=reverse)
 
     def set(self, key: bytes, value: bytes, *, expires_at: Timestamp | None = None) -> Timestamp:
         """Write a value; answers the commit timestamp, as all writes here do."""
@@ -163,29 +188,29 @@ class Database:
 
     def now(self) -> Timestamp:
         """The timestamp a transaction begun now would read at."""
-        return self._engine.read_timestamp()
+        return self._backing.now()
 
     def watch(self, key: bytes, *, seen: Timestamp | None = None) -> Watch:
-        """A one-time notice of the next change of `key`, or of any since timestamp `seen`."""
-        return self._engine.watch(key, seen)
+        """A one-time notice of the next change of `key`, or of any since timestamp `seen`.
+
+        It may come for a write that left the value as it was, and never misses one that did not.
+        """
+        return self._backing.watch(key, seen)
 
     def outcome(self, transaction_id: bytes) -> Timestamp | None:
         """When an interrupted commit happened, `None` if it did not; waits while it is under way.
 
-        Raises `MaybeCommitted` when the store failed under it.
+        Raises `MaybeCommitted` when nobody can tell.
         """
-        commit = self.embedded.outcome_of(transaction_id)
-        while not commit.settled:
-            time.sleep(0.001)
-        return settled_timestamp(commit)
+        return self._backing.outcome(transaction_id)
 
     def stat(self) -> DatabaseStat:
         """Figures of this database now."""
-        return self.embedded.stat()
+        return self._backing.stat()
 
     def close(self) -> None:
-        """Finish the commits under way and release the directory. Idempotent."""
-        self.embedded.close()
+        """Finish the commits under way, release the directory or the connection. Idempotent."""
+        self._backing.close()
 
     def __enter__(self) -> Self:
         return self

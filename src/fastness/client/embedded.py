@@ -5,17 +5,26 @@ from __future__ import annotations
 import atexit
 import logging
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime
 from random import Random
 from threading import Condition
 from typing import Any
 from weakref import WeakSet
 
-from fastness.client.attempts import ELDEST, run_attempts
+from fastness.cache import CacheCounts
+from fastness.client.attempts import run_attempts
+from fastness.client.figures import DatabaseStat, StoreStat
+from fastness.client.freshness import AtLeast, Freshness, check_freshness
+from fastness.client.running import ELDEST
 from fastness.client.upkeep import Upkeep
 from fastness.encoding.timestamps import Timestamp, from_datetime, to_milliseconds
-from fastness.errors import FastnessError, InvalidOption, InvalidTimestamp, SchemaError
+from fastness.errors import (
+    FastnessError,
+    InvalidOption,
+    InvalidTimestamp,
+    NotFresh,
+    SchemaError,
+)
 from fastness.hosting import InlineHost
 from fastness.limits import Limits
 from fastness.model import IndexOf, Record, TotalOf
@@ -23,23 +32,6 @@ from fastness.model.operations import Schema, build_all, read_schema, register
 from fastness.ranges import Commit, CommitState
 from fastness.runtime import Clock, SystemClock
 from fastness.storage import Store
-from fastness.storage.contract import StoreSize
-
-
-@dataclass(frozen=True, slots=True)
-class DatabaseStat:
-    """Figures of an open database."""
-
-    url: str
-    identity: str
-    read_timestamp: Timestamp
-    prune_horizon: Timestamp
-    commits: int
-    conflicts: int
-    batches: int
-    watches: int
-    clock_jumps: int
-    size: StoreSize
 
 
 class Embedded:
@@ -75,6 +67,7 @@ class Embedded:
         """Why indexes and totals cannot be built, by name; forgotten when classes are used."""
         self._upkeep = Upkeep(self)
         self._read_only = read_only
+        self._opened_ns = self.clock.boot_ns()
         _open.add(self)
         if upkeep and not read_only:
             self._upkeep.start()
@@ -90,6 +83,27 @@ class Embedded:
         if at is not None and (type(at) is not int or at < 0):
             raise InvalidTimestamp(f"at={at!r} is neither a timestamp nor a datetime")
         return at
+
+    def require_fresh(self, freshness: Freshness | None) -> None:
+        """Refuse what a read now could not meet. Only a database for inspection may be too old."""
+        check_freshness(freshness)
+        if freshness is None:
+            return
+        newest = self.engine.read_timestamp()
+        if isinstance(freshness, AtLeast):
+            late = freshness.timestamp > newest
+            if late and not self._read_only:
+                raise InvalidTimestamp(
+                    f"timestamp {freshness.timestamp} was never issued: the newest is {newest}"
+                )
+        else:
+            passed_ms = (self.clock.boot_ns() - self._opened_ns) / 1e6
+            late = self._read_only and passed_ms > freshness.milliseconds
+        if late:
+            raise NotFresh(
+                f"{freshness} cannot be met: the database was opened for inspection as of "
+                f"{newest}; open it again to see more"
+            )
 
     def use(self, classes: Iterable[type[Record]]) -> list[str]:
         """Register record classes beside those known; what changed, in words."""
@@ -165,17 +179,21 @@ class Embedded:
     def stat(self) -> DatabaseStat:
         """Figures now."""
         engine = self.engine
-        return DatabaseStat(
-            url=self.url,
+        opened = StoreStat(
             identity=self.store.identity,
-            read_timestamp=engine.visible,
             prune_horizon=engine.prune_horizon,
-            commits=engine.counts.commits,
-            conflicts=engine.counts.conflicts,
             batches=engine.counts.batches,
-            watches=len(engine.watches),
             clock_jumps=engine.clock_jumps,
             size=self.store.size(),
+        )
+        return DatabaseStat(
+            url=self.url,
+            read_timestamp=engine.visible,
+            commits=engine.counts.commits,
+            conflicts=engine.counts.conflicts,
+            watches=len(engine.watches),
+            cache=CacheCounts(),
+            opened=opened,
         )
 
     def upkeep_step(self) -> bool:
@@ -215,4 +233,4 @@ def settled_timestamp(commit: Commit) -> Timestamp | None:
     return None
 
 
-__all__ = ["DatabaseStat", "Embedded", "settled_timestamp"]
+__all__ = ["Embedded", "settled_timestamp"]

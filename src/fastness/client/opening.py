@@ -10,6 +10,7 @@ from typing import Literal
 from fastness.client.async_database import AsyncDatabase
 from fastness.client.database import Database
 from fastness.client.embedded import Embedded
+from fastness.client.embedded_backing import AsyncEmbeddedBacking, EmbeddedBacking
 from fastness.errors import InvalidOption, InvalidUrl
 from fastness.limits import Limits
 from fastness.model import Record
@@ -45,7 +46,7 @@ def open(
         read_only=read_only,
         clock=clock,
     )
-    return Database(embedded)
+    return Database(EmbeddedBacking(embedded))
 
 
 async def open_async(
@@ -67,7 +68,7 @@ async def open_async(
         read_only=read_only,
         clock=clock,
     )
-    return AsyncDatabase(embedded)
+    return AsyncDatabase(AsyncEmbeddedBacking(embedded))
 
 
 def open_embedded(

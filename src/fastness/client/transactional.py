@@ -8,7 +8,6 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Concatenate, ParamSpec, TypeVar, overload
 
 from fastness.client.async_database import AsyncDatabase
-from fastness.client.cluster import ClusterClient
 from fastness.client.database import Database
 from fastness.client.transaction import AsyncTransaction, Transaction
 from fastness.errors import ForeignTransaction, UsageError
@@ -20,7 +19,7 @@ T = TypeVar("T")
 @overload
 def transactional(
     function: Callable[Concatenate[AsyncTransaction, P], Awaitable[T]],
-) -> Callable[Concatenate[AsyncDatabase | ClusterClient | AsyncTransaction, P], Awaitable[T]]: ...
+) -> Callable[Concatenate[AsyncDatabase | AsyncTransaction, P], Awaitable[T]]: ...
 @overload
 def transactional(
     function: Callable[Concatenate[Transaction, P], T],
@@ -40,12 +39,12 @@ def transactional(function: Callable[..., Any]) -> Callable[..., Any]:
 
         @functools.wraps(function)
         async def run_async(
-            place: AsyncDatabase | ClusterClient | AsyncTransaction,
+            place: AsyncDatabase | AsyncTransaction,
             /,
             *args: object,
             **kwargs: object,
         ) -> object:
-            if isinstance(place, AsyncDatabase | ClusterClient):
+            if isinstance(place, AsyncDatabase):
                 return await place.run(function, *args, **kwargs)
             _require(place, AsyncTransaction, AsyncDatabase, function)
             return await function(place, *args, **kwargs)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import BinaryIO
 
-from fastness.client import AsyncDatabase, Database
+from fastness.client import AsyncDatabase, Database, EmbeddedBacking
 from fastness.encoding.intervals import KeyInterval, successor
 from fastness.encoding.timestamps import Timestamp, to_datetime
 from fastness.hosting import InlineHost
@@ -56,7 +56,8 @@ def export_lines(
     newest = engine.read_timestamp()
     moment = embedded.moment(at)
     # A transaction checks that the moment was issued and is still retained.
-    with Database(embedded).transaction(at=newest if moment is None else moment) as tx:
+    face = Database(EmbeddedBacking(embedded))
+    with face.transaction(at=newest if moment is None else moment) as tx:
         tx.get(b"")
         timestamp = tx.read_timestamp
     header = Header(

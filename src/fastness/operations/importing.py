@@ -18,7 +18,7 @@ from typing import BinaryIO
 import msgspec
 from msgspec import Struct
 
-from fastness.client import AsyncDatabase, Database, Transaction
+from fastness.client import AsyncDatabase, Database, EmbeddedBacking, Transaction
 from fastness.encoding.intervals import KeyInterval
 from fastness.encoding.timestamps import Timestamp
 from fastness.errors import FastnessError, InvalidOption, StoreDamaged
@@ -79,7 +79,7 @@ def import_lines(
     Raises `InvalidOption` for a database it may not touch, `StoreDamaged` with the line for a
     damaged or truncated export. Every message says what was imported.
     """
-    face = Database(database.embedded)
+    face = Database(EmbeddedBacking(database.embedded))
     if not verified and stream.seekable():
         verify_lines(stream, face.limits, progress=progress)
     total = _bytes_left(stream)
@@ -131,7 +131,7 @@ def _bytes_left(stream: BinaryIO) -> int | None:
 
 def import_mark(database: Database | AsyncDatabase) -> ImportMark | None:
     """What is known of the last import into a database, `None` if there was none."""
-    with Database(database.embedded).transaction(read_only=True) as tx:
+    with Database(EmbeddedBacking(database.embedded)).transaction(read_only=True) as tx:
         value = tx.unchecked_get(IMPORT_KEY)
     if value is None:
         return None

@@ -19,13 +19,23 @@ class AsyncKeyValueTransaction(TransactionCore):
 
     __slots__ = ()
 
-    async def get(self, key: bytes, *, snapshot: bool = False) -> bytes | None:
-        """The value of `key`, `None` if absent."""
+    async def get(
+        self,
+        key: bytes,
+        *,
+        snapshot: bool = False,
+        cache: bool | None = None,  # noqa: ARG002 - for engines with a near cache
+    ) -> bytes | None:
+        """The value of `key`, `None` if absent. `cache` overrides the transaction's own choice."""
         self._check_key(key)
         return self._read(key, snapshot)
 
     async def get_many(
-        self, keys: Sequence[bytes], *, snapshot: bool = False
+        self,
+        keys: Sequence[bytes],
+        *,
+        snapshot: bool = False,
+        cache: bool | None = None,  # noqa: ARG002 - as above
     ) -> list[bytes | None]:
         """The value of each key in the order asked, `None` where absent."""
         for key in keys:
@@ -41,6 +51,7 @@ class AsyncKeyValueTransaction(TransactionCore):
         reverse: bool = False,
         continuation: bytes | None = None,
         snapshot: bool = False,
+        cache: bool | None = None,  # noqa: ARG002 - as above
     ) -> Page:
         """One page of the keys k with begin <= k < end, in order or against it."""
         return self._page(
@@ -48,7 +59,13 @@ class AsyncKeyValueTransaction(TransactionCore):
         )
 
     async def scan_all(
-        self, begin: bytes, end: bytes, *, reverse: bool = False, snapshot: bool = False
+        self,
+        begin: bytes,
+        end: bytes,
+        *,
+        reverse: bool = False,
+        snapshot: bool = False,
+        cache: bool | None = None,  # noqa: ARG002 - as above
     ) -> AsyncIterator[tuple[bytes, bytes]]:
         """Every entry of the interval, page after page."""
         continuation: bytes | None = None

@@ -22,8 +22,14 @@ class KeyValueTransaction(TransactionCore):
 
     __slots__ = ()
 
-    def get(self, key: bytes, *, snapshot: bool = False) -> bytes | None:
-        """The value of `key`, `None` if absent."""
+    def get(
+        self,
+        key: bytes,
+        *,
+        snapshot: bool = False,
+        cache: bool | None = None,  # noqa: ARG002 - for engines with a near cache
+    ) -> bytes | None:
+        """The value of `key`, `None` if absent. `cache` overrides the transaction's own choice."""
         # The hot path of the whole system: `_read_stored` is repeated here to save its call.
         if type(key) is not bytes or key >= USER_END:
             self._check_key(key)
@@ -44,7 +50,13 @@ class KeyValueTransaction(TransactionCore):
             self._check_key(key)
         return self._read_slow(key, cell)
 
-    def get_many(self, keys: Sequence[bytes], *, snapshot: bool = False) -> list[bytes | None]:
+    def get_many(
+        self,
+        keys: Sequence[bytes],
+        *,
+        snapshot: bool = False,
+        cache: bool | None = None,  # noqa: ARG002 - as above
+    ) -> list[bytes | None]:
         """The value of each key in the order asked, `None` where absent."""
         for key in keys:
             self._check_key(key)
@@ -59,6 +71,7 @@ class KeyValueTransaction(TransactionCore):
         reverse: bool = False,
         continuation: bytes | None = None,
         snapshot: bool = False,
+        cache: bool | None = None,  # noqa: ARG002 - as above
     ) -> Page:
         """One page of the keys k with begin <= k < end, in order or against it."""
         return self._page(
@@ -66,7 +79,13 @@ class KeyValueTransaction(TransactionCore):
         )
 
     def scan_all(
-        self, begin: bytes, end: bytes, *, reverse: bool = False, snapshot: bool = False
+        self,
+        begin: bytes,
+        end: bytes,
+        *,
+        reverse: bool = False,
+        snapshot: bool = False,
+        cache: bool | None = None,  # noqa: ARG002 - as above
     ) -> Iterator[tuple[bytes, bytes]]:
         """Every entry of the interval, page after page."""
         continuation: bytes | None = None

@@ -7,7 +7,8 @@ import os
 
 import pytest
 
-from fastness.client.cluster import ClusterClient, ClusterTransaction, Verdict
+from fastness.client import AsyncTransaction
+from fastness.client.cluster import ClusterClient, Verdict
 from fastness.errors import Conflict, DatabaseClosed, TransactionClosed
 from fastness.testing.simulation import Rates
 from fastness.transactions import TransactionState
@@ -73,7 +74,7 @@ def test_own_writes_are_seen_at_once() -> None:
     async def scenario(scene: Scene) -> None:
         db = scene.client(cache=True)
 
-        async def write(tx: ClusterTransaction, value: bytes) -> None:
+        async def write(tx: AsyncTransaction, value: bytes) -> None:
             for key in KEYS:
                 tx.set(key, value)
 
@@ -105,7 +106,7 @@ def test_hits_of_one_transaction_belong_together() -> None:
         with pytest.raises(TransactionClosed):
             await tx.get(KEYS[0])
 
-        async def read(tx: ClusterTransaction) -> set[bytes | None]:
+        async def read(tx: AsyncTransaction) -> set[bytes | None]:
             return {await tx.get(key) for key in KEYS}
 
         assert await db.run(read) == {b"2"}
@@ -113,7 +114,7 @@ def test_hits_of_one_transaction_belong_together() -> None:
     play(scenario)
 
 
-async def set_all(tx: ClusterTransaction, value: bytes) -> None:
+async def set_all(tx: AsyncTransaction, value: bytes) -> None:
     """Write every key."""
     for key in KEYS:
         tx.set(key, value)
@@ -134,7 +135,7 @@ def test_a_writer_that_used_the_cache_is_validated() -> None:
             await tx.commit()
         assert await db.get(KEYS[-1]) == b"1"
 
-        async def again(tx: ClusterTransaction) -> None:
+        async def again(tx: AsyncTransaction) -> None:
             tx.set(KEYS[-1], await tx.get(KEYS[0]) or b"")
 
         await db.run(again)

@@ -7,7 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from fastness.client.cluster import ClusterClient, ClusterTransaction
+from fastness.client import AsyncTransaction
+from fastness.client.cluster import ClusterClient
 from fastness.encoding.counters import decode
 from fastness.errors import (
     Conflict,
@@ -31,7 +32,7 @@ async def count_up(db: ClusterClient, rounds: int) -> int:
     """Add 1 to every counter so often, blindly; how often it happened by all that is known."""
     happened = 0
 
-    async def add(tx: ClusterTransaction) -> None:
+    async def add(tx: AsyncTransaction) -> None:
         for key in COUNTERS:
             tx.add(key, 1)
 
@@ -88,7 +89,7 @@ def test_money_is_conserved_while_nodes_crash(seed: int) -> None:
     """Transfers over ranges, readers of snapshots, and crashes of leaseholders and the oracle."""
     accounts = [b"%cacct" % letter for letter in b"acfhkmpsvz"]
 
-    async def transfer(tx: ClusterTransaction, source: bytes, target: bytes) -> None:
+    async def transfer(tx: AsyncTransaction, source: bytes, target: bytes) -> None:
         left, right = await tx.get_many([source, target])
         tx.set(source, b"%d" % (int(left or b"100") - 1))
         tx.set(target, b"%d" % (int(right or b"100") + 1))
@@ -247,7 +248,7 @@ def test_a_starving_transaction_gets_its_turn() -> None:
                 for key in keys:
                     await others.add(key, 1)
 
-        async def slow(tx: ClusterTransaction) -> None:
+        async def slow(tx: AsyncTransaction) -> None:
             nonlocal conflicts
             conflicts += 1
             for key in keys:
@@ -273,7 +274,7 @@ def test_a_hook_that_fails_does_not_run_it_twice() -> None:
         def fails(_timestamp: int) -> None:
             raise Conflict("from a hook")
 
-        async def add(tx: ClusterTransaction) -> None:
+        async def add(tx: AsyncTransaction) -> None:
             tx.add(b"n", 1)
             tx.on_commit(fails)
 

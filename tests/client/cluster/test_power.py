@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import inspect
 from datetime import UTC, datetime
 
 import pytest
 
 from fastness import (
-    AsyncDatabase,
     AsyncTransaction,
     pack,
     transactional,
 )
-from fastness.client.cluster import ClusterClient, ClusterTransaction
 from fastness.encoding.counters import decode
 from fastness.encoding.timestamps import from_milliseconds
 from fastness.errors import (
@@ -27,21 +24,6 @@ from fastness.errors import (
 )
 from fastness.transactions import TransactionState
 from tests.client.cluster.clusters import Scene, play
-
-NOT_IN_A_CLUSTER = {"embedded", "stat", "watch", "wait_until_readable"}
-
-
-def test_the_same_names() -> None:
-    """Whatever an `AsyncDatabase` and its transactions offer, a cluster offers by the same name."""
-    for mine, theirs in ((ClusterClient, AsyncDatabase), (ClusterTransaction, AsyncTransaction)):
-        for name, member in inspect.getmembers(theirs):
-            if name.startswith("_") or name in NOT_IN_A_CLUSTER:
-                continue
-            assert hasattr(mine, name), f"{mine.__name__} lacks {name}"
-            if inspect.isfunction(member) and name not in {"now", "run", "run_within", "use"}:
-                names = list(inspect.signature(member).parameters)
-                own = list(inspect.signature(getattr(mine, name)).parameters)
-                assert [one for one in own if one != "cache"] == names, name
 
 
 def test_single_operations() -> None:
@@ -77,7 +59,7 @@ def test_scans_cross_ranges() -> None:
     async def scenario(scene: Scene) -> None:
         async with scene.client() as db:
 
-            async def fill(tx: ClusterTransaction) -> None:
+            async def fill(tx: AsyncTransaction) -> None:
                 for key in keys:
                     tx.set(key, b"v" + key)
 
@@ -140,7 +122,7 @@ def test_atomic_operations_over_ranges() -> None:
     async def scenario(scene: Scene) -> None:
         async with scene.client() as db:
 
-            async def operate(tx: ClusterTransaction) -> None:
+            async def operate(tx: AsyncTransaction) -> None:
                 for prefix in (b"a", b"n", b"z"):
                     tx.add(prefix + b"add", -2)
                     tx.min(prefix + b"min", 4)

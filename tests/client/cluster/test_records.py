@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fastness.client.cluster import ClusterTransaction
+from fastness.client import AsyncTransaction
 from fastness.errors import UniqueViolation
 from fastness.model import Entity, Index
 from tests.client.cluster.clusters import Scene, play
@@ -29,25 +29,25 @@ def test_records_and_indexes() -> None:
             scene.client(schema=[Person], cache=True) as cached,
         ):
 
-            async def add(tx: ClusterTransaction, number: int) -> None:
+            async def add(tx: AsyncTransaction, number: int) -> None:
                 await tx.insert(Person(number=number, name=f"n{number % 3}", email=f"{number}@x"))
 
             for number in range(9):
                 await db.run(add, number)
 
-            async def named(tx: ClusterTransaction, name: str) -> list[int]:
+            async def named(tx: AsyncTransaction, name: str) -> list[int]:
                 return [one.number async for one in tx.query_all(Person.by_name, name)]
 
             for client in (db, cached, cached):
                 assert await client.run(named, "n1") == [1, 4, 7]
 
-            async def twice(tx: ClusterTransaction) -> None:
+            async def twice(tx: AsyncTransaction) -> None:
                 await tx.insert(Person(number=99, name="n1", email="4@x"))
 
             with pytest.raises(UniqueViolation):
                 await db.run(twice)
 
-            async def rename(tx: ClusterTransaction) -> None:
+            async def rename(tx: AsyncTransaction) -> None:
                 person = await tx.require(Person, 4)
                 await tx.put(Person(number=4, name="n2", email=person.email))
 
@@ -80,7 +80,7 @@ def test_an_index_is_built_under_clients() -> None:
     async def scenario(scene: Scene) -> None:
         async with scene.client(schema=[Before]) as old:
 
-            async def put(tx: ClusterTransaction, kind: type[Before | After], number: int) -> None:
+            async def put(tx: AsyncTransaction, kind: type[Before | After], number: int) -> None:
                 await tx.put(kind(number=number, size=number % 2))
 
             await old.run(put, Before, 1)
@@ -92,7 +92,7 @@ def test_an_index_is_built_under_clients() -> None:
             assert await new.build_indexes() == {}
             await other.run(put, After, 3)
 
-            async def odd(tx: ClusterTransaction) -> list[int]:
+            async def odd(tx: AsyncTransaction) -> list[int]:
                 return [one.number async for one in tx.query_all(After.by_size, 1)]
 
             for client in (new, other):

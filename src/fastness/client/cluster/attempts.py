@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Protocol
+
 from fastness.client.cluster.calls import Calls, Reply
 from fastness.client.cluster.core import ClusterCore
+from fastness.client.cluster.reads import paused
 from fastness.client.cluster.transaction import ClusterTransaction
+from fastness.client.transaction import AsyncTransaction
 from fastness.encoding.intervals import KeyInterval
 from fastness.encoding.timestamps import Timestamp
-from fastness.errors import FastnessError, Overloaded
+from fastness.errors import Conflict, FastnessError, Overloaded
+from fastness.model.layout import SCHEMA_VERSION_KEY
 from fastness.placement.descriptors import Descriptor
 from fastness.ranges.requests import Content, Interval, Reserve
-from fastness.transactions import TURN_MS, Retries
+from fastness.transactions import TURN_MS, Retries, TransactionCore
 from fastness.transactions.content import cut
 from fastness.transactions.retry import TURN_AFTER
 
@@ -31,7 +37,11 @@ class Turn:
 
     async def take(self, keys: list[bytes], intervals: list[Interval]) -> None:
         """Reserve what was read, as far as its ranges answer in time: best effort."""
-        content = Content(read_keys=sorted(keys), read_intervals=intervals)
+        outside = self._core.outside
+        content = Content(
+            read_keys=sorted(map(outside, keys)),
+            read_intervals=[(outside(begin), outside(end)) for begin, end in intervals],
+        )
         parts = cut(content, self._core.routes.map) if keys or intervals else None
         waiting = []
         for descriptor, part in parts or ():
@@ -67,25 +77,51 @@ class Turn:
             return
 
 
-class Attempts:
-    """How often a function is run, after what pauses, and whose turn it is."""
+class Place(Protocol):
+    """Where the transactions of a client begin."""
 
-    def __init__(self, core: ClusterCore, timeout: float | None) -> None:
-        """`timeout` in seconds counts from now."""
-        self._core = core
+    core: ClusterCore
+
+    async def refresh_schema(self) -> None:
+        """Take up the stored schema."""
+        ...
+
+
+class Course:
+    """How often a function was run, after what pauses, and whose turn it is."""
+
+    def __init__(
+        self,
+        place: Place,
+        timeout: float | None,
+        priority: tuple[Timestamp, bytes] | None = None,
+        *,
+        refreshes: bool = True,
+    ) -> None:
+        """`timeout` in seconds counts from now; `refreshes` the schema where it was overtaken."""
+        self._place = place
+        self._core = core = place.core
         self._calls: Calls = core.calls
         self._retries = Retries(core.limits, core.random, timeout=timeout, boot_ns=self._boot_ns())
         self._turn: Turn | None = None
-        self.priority: tuple[Timestamp, bytes] | None = None
+        self._refreshes = refreshes
+        self.priority = priority
 
     def _boot_ns(self) -> int:
         return self._calls.process.clock.boot_ns()
 
-    async def failed(self, tx: ClusterTransaction, error: FastnessError) -> float:
-        """Milliseconds to pause before the next attempt; raises when there is to be none."""
+    async def failed(self, tx: TransactionCore, error: FastnessError) -> None:
+        """Pause until the next attempt; raises when there is to be none."""
         if tx.commit_timestamp is not None or not error.retryable:
             # Committed all the same: a hook raised. Running it again would do it twice.
             raise error
+        pause_ms = await self._pause_ms(tx, error)
+        if self._refreshes and isinstance(error, Conflict) and error.key == SCHEMA_VERSION_KEY:
+            await self._place.refresh_schema()
+        if pause_ms:
+            await paused(self._calls, pause_ms)
+
+    async def _pause_ms(self, tx: TransactionCore, error: FastnessError) -> float:
         pause_ms = self._retries.pause_s(error, self._boot_ns()) * 1_000
         self.priority = tx.priority
         if self._retries.wants_turn:
@@ -112,6 +148,35 @@ class Attempts:
         if self._turn is not None:
             self._turn.end()
             self._turn = None
+
+
+class ClusterAttempts:
+    """For a task; see `running.AsyncAttempts`."""
+
+    def __init__(
+        self,
+        place: Place,
+        begin: Callable[[tuple[Timestamp, bytes] | None], ClusterTransaction],
+        timeout: float | None,
+        priority: tuple[Timestamp, bytes] | None = None,
+        *,
+        refreshes: bool = True,
+    ) -> None:
+        """`begin(priority)` begins a transaction."""
+        self._begin = begin
+        self._course = Course(place, timeout, priority, refreshes=refreshes)
+
+    def begin(self) -> ClusterTransaction:
+        """The next attempt."""
+        return self._begin(self._course.priority)
+
+    async def failed(self, tx: AsyncTransaction, error: FastnessError) -> None:
+        """Pause, or raise."""
+        await self._course.failed(tx, error)
+
+    def end(self) -> None:
+        """Give up the turn, if there is one."""
+        self._course.end()
 
 
 def _pair(interval: KeyInterval) -> Interval:

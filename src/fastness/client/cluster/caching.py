@@ -85,7 +85,7 @@ class CachedReads:
         now_ns = self._clock.boot_ns()
         entry = self.near.find(key, now_ns)
         if entry is not None and entry.lease.wants_renewal(now_ns):
-            self._renew(entry.lease, key)
+            self.renew(entry.lease, key)
         return entry
 
     def find_scans(
@@ -111,7 +111,7 @@ class CachedReads:
         now_ns = self._clock.boot_ns()
         entry = self.near.find_scan(scan.begin, scan.end, scan.limit, now_ns, reverse=scan.reverse)
         if entry is not None and entry.lease.wants_renewal(now_ns):
-            self._renew(entry.lease, scan.begin)
+            self.renew(entry.lease, scan.begin)
         return entry
 
     def all_valid(self, entries: Sequence[CachedKey | CachedScan]) -> bool:
@@ -244,8 +244,8 @@ class CachedReads:
 
     # ---------------------------------------------------------------- messages
 
-    def _renew(self, lease: HeldLease, key: bytes) -> None:
-        """Ask for the lease to last longer: the first hit in its second half does."""
+    def renew(self, lease: HeldLease, key: bytes) -> None:
+        """Ask for the lease of a key to last longer: the first hit in its second half does."""
         descriptor = self._routes.serving(key)
         if (
             lease.range_id in self._renewing
@@ -278,11 +278,6 @@ class CachedReads:
         self._calls.notice(
             sender, InvalidateAck(body.range_id, body.epoch, body.lease, body.number)
         )
-
-    def disown(self) -> None:
-        """In a forked child: what the parent cached is the parent's."""
-        self.near.void_all()
-        self._calls.is_closed = True
 
 
 def _latest(keys: list[bytes], answer: ReadAnswer) -> dict[bytes, Latest]:

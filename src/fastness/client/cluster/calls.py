@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 from fastness.encoding.timestamps import Timestamp
 from fastness.errors import DatabaseClosed, InvalidEncoding, Overloaded, ProtocolMismatch
@@ -31,6 +32,14 @@ class CallCounts:
     """Answers nobody waits for (late and repeated ones too) or from somebody else, and calls."""
 
 
+class Sleeper(Protocol):
+    """A pause under way."""
+
+    def end(self) -> None:
+        """End it now."""
+        ...
+
+
 class Calls:
     """The calls of one client that are not answered yet."""
 
@@ -49,6 +58,8 @@ class Calls:
         """Of the last call: how many were made."""
         self._timer: Timer | None = None
         self.is_closed = False
+        self.sleeping: dict[Sleeper, None] = {}
+        """Who pauses: woken when the client closes."""
         process.listen(self._receive)
 
     def __len__(self) -> int:
@@ -72,7 +83,10 @@ class Calls:
     def require_open(self) -> None:
         """Raise `DatabaseClosed` once the client was closed, or in a forked child."""
         if self.is_closed:
-            raise DatabaseClosed("the client was closed, or inherited through a fork")
+            raise DatabaseClosed(
+                "the database was closed, or this process inherited it through a fork: open it "
+                "again here"
+            )
 
     def ask(self, to: Address, body: Body) -> asyncio.Future[Reply]:
         """As `call`, with a future; cancelling it gives the answer up."""
@@ -101,6 +115,14 @@ class Calls:
         calls, self._open = self._open, {}
         for _ends_ns, _to, done in calls.values():
             done(None)
+        for sleeper in list(self.sleeping):
+            sleeper.end()
+
+    def disown(self) -> None:
+        """In a forked child: nothing is sent, and nothing answered, any more."""
+        self.is_closed = True
+        self._open.clear()
+        self.sleeping.clear()
 
     def _receive(self, sender: Address, data: bytes) -> None:
         if self.is_closed:

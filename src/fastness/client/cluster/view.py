@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from fastness.cache import CachedKey, CachedScan
 from fastness.client.cluster.core import ClusterCore
+from fastness.client.freshness import Freshness
 from fastness.encoding.timestamps import TIMESTAMP_MAX, Timestamp
-from fastness.errors import Conflict, InvalidTimestamp
+from fastness.errors import Conflict
 
 
 class View:
@@ -20,6 +21,7 @@ class View:
     __slots__ = (
         "_at",
         "_core",
+        "_freshness",
         "_losses",
         "_until_ns",
         "_used",
@@ -36,8 +38,11 @@ class View:
         *,
         caching: bool,
         draws_first: bool = False,
+        freshness: Freshness | None = None,
     ) -> None:
         """`at` reads the past; `caching` is what reads do that do not say otherwise.
+
+        With `freshness` a timestamp that is known already will do where it is new enough.
 
         With `draws_first` nothing is used before there is a timestamp: an attempt that failed may
         have lost an entry it used, and could lose one again and again.
@@ -45,6 +50,7 @@ class View:
         self.draws_first = draws_first
         self._core = core
         self._at = at
+        self._freshness = freshness
         self.caching = caching
         self.timestamp: Timestamp = core.calls.issued
         """The read timestamp once it is drawn; before, the moment is not below it."""
@@ -63,11 +69,9 @@ class View:
         core = self._core
         timestamp = self._at
         if timestamp is None:
-            timestamp = await core.timestamps.read()
-        elif timestamp > core.calls.issued and timestamp > await core.timestamps.read():
-            raise InvalidTimestamp(
-                f"timestamp {timestamp} was never issued: the newest is {core.calls.issued}"
-            )
+            timestamp = await core.moment(self._freshness)
+        else:
+            await core.require_issued(timestamp)
         while self._at is None and timestamp < self.timestamp and not self.drawn:
             # Another read of the same transaction has meanwhile used what is newer.
             timestamp = await core.timestamps.read()
