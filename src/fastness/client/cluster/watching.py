@@ -37,11 +37,13 @@ ABSENT: Timestamp = 0
 class _Watched:
     """One key, and who watches it."""
 
-    __slots__ = ("asking", "version", "watches")
+    __slots__ = ("asking", "gone_from", "version", "watches")
 
     def __init__(self) -> None:
         self.version: Timestamp | None = None
         """The commit timestamp of its newest cell; `None` before it was read."""
+        self.gone_from: Timestamp = 0
+        """When that has expired, 0 for never: then it may vanish without a write."""
         self.watches: dict[Watch, None] = {}
         self.asking: list[asyncio.Future[None]] = []
         """Who waits for the version."""
@@ -218,9 +220,12 @@ class Watches:
             return
         version = ABSENT if latest.cell is None else cells.timestamp_of(latest.cell)
         if watched.version is not None and version != watched.version:
-            self._fire(key, watched)
-            return
+            pruned = version == ABSENT and 0 < watched.gone_from <= self._calls.issued
+            if not pruned:
+                self._fire(key, watched)
+                return
         watched.version = version
+        watched.gone_from = 0 if latest.cell is None else cells.gone_from(latest.cell)
         if not self._cached.near.watched.is_armed(key, self._now_ns()):
             self._unarmed[key] = None
         _resolve(watched)

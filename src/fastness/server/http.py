@@ -1,0 +1,319 @@
+"""A small HTTP/1.1 server on the node's own loop: h11 speaks the protocol, this moves the bytes.
+
+::
+
+    HttpServer        listens, counts connections, closes
+      HttpConnection  bytes <-> h11 <-> one request at a time -> answer(request) -> response
+
+`h11` decides what is a request and refuses everything else, so there is no parser of ours to be
+fooled; limits on heads, bodies, connections and idle time are kept here. Requests of one
+connection are answered in order; while one is being answered no more is read.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import ssl
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import cast
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+import h11
+import msgspec
+
+from fastness.errors import FastnessError
+from fastness.server.http_errors import error_document, retry_after, status_of
+from fastness.transport.addresses import Place
+from fastness.transport.connections import peer_of
+from fastness.transport.listening import Listener, bind
+
+HEAD_BYTES_MAX = 16 * 1024
+BODY_BYTES_MAX = 16 * 1024 * 1024
+CONNECTIONS_MAX = 1_000
+IDLE_SECONDS = 60.0
+"""How long a connection may take over one request, or wait before the next."""
+
+_log = logging.getLogger("fastness.server.http")
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What was asked. Header names are in lower case."""
+
+    method: str
+    path: str
+    query: dict[str, str]
+    headers: dict[str, str]
+    body: bytes = b""
+    is_local: bool = False
+    """Whether it came from this very machine."""
+
+    @property
+    def bearer(self) -> str:
+        """The token it shows, empty for none."""
+        scheme, _, credential = self.headers.get("authorization", "").partition(" ")
+        return credential.strip() if scheme.lower() == "bearer" else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """What is answered."""
+
+    status: int = HTTPStatus.OK
+    body: bytes = b""
+    content_type: str = "application/json"
+    headers: list[tuple[str, str]] = field(default_factory=list)
+
+
+Answer = Callable[[Request], Awaitable[Response]]
+"""Answers a request. A `FastnessError` it raises is answered by its code."""
+
+
+def json_response(document: object, status: int = HTTPStatus.OK) -> Response:
+    """A document as JSON."""
+    return Response(status, msgspec.json.encode(document) + b"\n")
+
+
+def error_response(error: FastnessError) -> Response:
+    """An error of the taxonomy, with its HTTP status."""
+    response = json_response(error_document(error), status_of(error))
+    seconds = retry_after(error)
+    if seconds:
+        response.headers.append(("retry-after", str(seconds)))
+    if response.status == HTTPStatus.UNAUTHORIZED:
+        response.headers.append(("www-authenticate", 'Bearer realm="fastness"'))
+    return response
+
+
+class HttpServer:
+    """Listens at one place until it is closed; see the module's page."""
+
+    def __init__(self, answer: Answer, listener: Listener, server: asyncio.Server) -> None:
+        """Made by `listen_http`."""
+        self.place: Place = listener.place
+        self.answer = answer
+        self.connections: dict[HttpConnection, None] = {}
+        self.requests = 0
+        self._listener = listener
+        self._server = server
+
+    async def close(self) -> None:
+        """Take no more connections, end those there are."""
+        self._server.close()
+        for connection in list(self.connections):
+            connection.close()
+        await self._server.wait_closed()
+        await asyncio.gather(
+            *(connection.ended() for connection in list(self.connections)), return_exceptions=True
+        )
+        self._listener.close()
+
+
+async def listen_http(
+    where: str | Place, answer: Answer, *, tls: ssl.SSLContext | None = None
+) -> HttpServer:
+    """Serve HTTP at a place; `AddressUnavailable` where that cannot be."""
+    listener = bind(where)
+    connections: list[HttpServer] = []
+
+    def accepted() -> HttpConnection:
+        return HttpConnection(connections[0])
+
+    try:
+        server = await asyncio.get_running_loop().create_server(
+            accepted, sock=listener.socket, ssl=tls, start_serving=False
+        )
+    except BaseException:
+        listener.close()
+        raise
+    connections.append(HttpServer(answer, listener, server))
+    await server.start_serving()
+    return connections[0]
+
+
+class HttpConnection(asyncio.Protocol):
+    """One connection; see the module's page."""
+
+    def __init__(self, server: HttpServer) -> None:
+        self._server = server
+        self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=HEAD_BYTES_MAX)
+        self._transport: asyncio.Transport | None = None
+        self._head: h11.Request | None = None
+        self._body = bytearray()
+        self._answering: asyncio.Task[None] | None = None
+        self._idle: asyncio.TimerHandle | None = None
+        self._is_slow = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Somebody is there."""
+        self._transport = cast("asyncio.Transport", transport)
+        if len(self._server.connections) >= CONNECTIONS_MAX:
+            self._transport.abort()
+            return
+        self._server.connections[self] = None
+        self._wait()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Nobody is there any more; what was being answered need not be."""
+        del exc
+        self._stop_waiting()
+        if self._answering is not None:
+            self._answering.cancel()
+        self._server.connections.pop(self, None)
+        self._transport = None
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes came."""
+        self._http.receive_data(data)
+        self._go_on()
+
+    def eof_received(self) -> bool:
+        """No more will come; what was asked is still answered."""
+        self._http.receive_data(b"")
+        self._go_on()
+        return self._answering is not None
+
+    def pause_writing(self) -> None:
+        """Answers are not read: nothing more is answered until they are."""
+        self._is_slow = True
+
+    def resume_writing(self) -> None:
+        """They were read."""
+        self._is_slow = False
+        self._go_on()
+
+    def close(self) -> None:
+        """End it, after the answer under way."""
+        if self._answering is None and self._transport is not None:
+            self._transport.close()
+
+    async def ended(self) -> None:
+        """Until the answer under way was given."""
+        if self._answering is not None:
+            await asyncio.wait([self._answering])
+
+    def _wait(self) -> None:
+        self._stop_waiting()
+        self._idle = asyncio.get_running_loop().call_later(IDLE_SECONDS, self._abort)
+
+    def _stop_waiting(self) -> None:
+        if self._idle is not None:
+            self._idle.cancel()
+            self._idle = None
+
+    def _abort(self) -> None:
+        if self._transport is not None:
+            self._transport.abort()
+
+    def _go_on(self) -> None:
+        """Take what has arrived, up to the end of one request."""
+        try:
+            while self._answering is None and not self._is_slow:
+                event = self._http.next_event()
+                if event is h11.NEED_DATA or event is h11.PAUSED:
+                    return
+                if isinstance(event, h11.ConnectionClosed):
+                    self._close()
+                    return
+                self._take(event)
+        except h11.RemoteProtocolError as error:
+            status = error.error_status_hint or HTTPStatus.BAD_REQUEST
+            self._refuse(status, f"this is no HTTP/1.1 request ({error}): correct it")
+
+    def _take(self, event: object) -> None:
+        if isinstance(event, h11.Request):
+            self._head = event
+            self._body.clear()
+            if self._http.they_are_waiting_for_100_continue:
+                self._write(h11.InformationalResponse(status_code=100, headers=[]))
+        elif isinstance(event, h11.Data):
+            self._body += event.data
+            if len(self._body) > BODY_BYTES_MAX:
+                self._refuse(
+                    HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+                    f"the body exceeds {BODY_BYTES_MAX} bytes: split the request",
+                )
+        elif isinstance(event, h11.EndOfMessage) and self._head is not None:
+            self._stop_waiting()
+            request = self._request(self._head)
+            self._server.requests += 1
+            if self._transport is not None:
+                # Whatever else is sent waits with its sender, not in memory here.
+                self._transport.pause_reading()
+            self._answering = asyncio.get_running_loop().create_task(self._answer(request))
+
+    def _request(self, head: h11.Request) -> Request:
+        target = urlsplit(head.target.decode("ascii", "replace"))
+        headers = {name.decode(): value.decode("latin-1") for name, value in head.headers}
+        transport = self._transport
+        is_local = transport is not None and peer_of(transport).is_local
+        return Request(
+            head.method.decode(),
+            unquote(target.path),
+            dict(parse_qsl(target.query, keep_blank_values=True)),
+            headers,
+            bytes(self._body),
+            is_local,
+        )
+
+    async def _answer(self, request: Request) -> None:
+        try:
+            response = await self._server.answer(request)
+        except FastnessError as error:
+            response = error_response(error)
+        except Exception:  # noqa: BLE001 - one request must not end a server
+            _log.exception("a request could not be answered")
+            response = json_response(
+                {"error": "internal", "message": "the server made a mistake: see its log"},
+                HTTPStatus.INTERNAL_SERVER_ERROR,
+            )
+        self._answering = None
+        self._respond(response, without_body=request.method == "HEAD")
+        if self._transport is None:
+            return
+        if self._http.our_state is h11.DONE and self._http.their_state is h11.DONE:
+            self._http.start_next_cycle()
+            self._wait()
+            self._transport.resume_reading()
+            self._go_on()
+        else:
+            self._close()
+
+    def _respond(self, response: Response, *, without_body: bool = False) -> None:
+        if self._transport is None:
+            return
+        headers = [
+            ("content-type", response.content_type),
+            ("content-length", str(len(response.body))),
+            ("cache-control", "no-store"),
+            *response.headers,
+        ]
+        head = h11.Response(
+            status_code=int(response.status),
+            headers=headers,
+            reason=HTTPStatus(response.status).phrase,
+        )
+        self._write(head)
+        if response.body and not without_body:
+            self._write(h11.Data(data=response.body))
+        self._write(h11.EndOfMessage())
+
+    def _write(self, event: h11.Event) -> None:
+        data = self._http.send(event)
+        if data and self._transport is not None:
+            self._transport.write(data)
+
+    def _refuse(self, status: int, message: str) -> None:
+        """Answer what cannot be answered, and close: the rest of the stream means nothing."""
+        if self._http.our_state in {h11.IDLE, h11.SEND_RESPONSE}:
+            response = json_response({"error": "bad_request", "message": message}, status)
+            response.headers.append(("connection", "close"))
+            self._respond(response)
+        self._close()
+
+    def _close(self) -> None:
+        if self._transport is not None:
+            self._transport.close()

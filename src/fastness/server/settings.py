@@ -1,0 +1,174 @@
+"""What a server can be told: the one schema of its configuration.
+
+Every setting has a name with dots (`log.slow_ms`), which is its place in the TOML file, a name in
+the environment (`FASTNESS_LOG_SLOW_MS`), a type, a default and a line that says what it is for.
+`sources.py` fills it in and remembers where each value came from; nothing here reads anything.
+
+Times are milliseconds, sizes bytes; units come last in a name, as in `limits.Limits`, all of
+which is the table `limits`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Annotated, Any, Literal, get_type_hints
+
+import msgspec
+from msgspec import Meta
+from msgspec.structs import fields as struct_fields
+
+from fastness.limits import Limits
+
+DEFAULT_PORT = 3278
+"""FAST on a telephone's keys."""
+ADMIN_PORT = 3279
+
+RELOADED = {"reloaded": True}
+"""A setting that SIGHUP takes up."""
+SECRET = {"secret": True}
+"""A setting whose value is never shown."""
+
+Positive = Annotated[int, Meta(ge=1)]
+Natural = Annotated[int, Meta(ge=0)]
+
+
+class TlsSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """The table `tls`."""
+
+    certificate: Annotated[
+        str,
+        Meta(
+            description="PEM file of the server's certificate and its chain; empty: no TLS",
+            extra=RELOADED,
+        ),
+    ] = ""
+    key: Annotated[
+        str, Meta(description="PEM file of the certificate's private key", extra=RELOADED)
+    ] = ""
+    key_password: Annotated[
+        str,
+        Meta(description="what the private key is encrypted with", extra={**RELOADED, **SECRET}),
+    ] = ""
+
+
+class LogSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """The table `log`."""
+
+    format: Annotated[
+        Literal["auto", "human", "json"],
+        Meta(description="`auto`: `human` on a terminal, else `json`, one object per line"),
+    ] = "auto"
+    level: Annotated[
+        Literal["debug", "info", "warning", "error"],
+        Meta(description="the least grave that is logged", extra=RELOADED),
+    ] = "info"
+    slow_ms: Annotated[
+        Natural,
+        Meta(description="requests that take so long are logged, 0: none", extra=RELOADED),
+    ] = 1_000
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything; see the module's page."""
+
+    directory: Annotated[str, Meta(description="where the database is, created if absent")] = (
+        "./data"
+    )
+    listen: Annotated[
+        tuple[str, ...],
+        Meta(description="HOST:PORT for clients over TCP; port 0 takes any that is free"),
+    ] = (f"127.0.0.1:{DEFAULT_PORT}",)
+    unix: Annotated[
+        str, Meta(description="path of a Unix socket for clients on this machine; empty: none")
+    ] = ""
+    admin: Annotated[
+        str, Meta(description="HOST:PORT of health, metrics and status over HTTP; empty: none")
+    ] = f"127.0.0.1:{ADMIN_PORT}"
+    tokens: Annotated[
+        str,
+        Meta(
+            description="the token file; empty: none, and full access for whoever connects",
+            extra=RELOADED,
+        ),
+    ] = ""
+    open_to_anyone: Annotated[
+        bool,
+        Meta(description="listen beyond this machine although there is no token file"),
+    ] = False
+    drain_ms: Annotated[
+        Positive,
+        Meta(description="how long SIGTERM waits for requests under way", extra=RELOADED),
+    ] = 10_000
+    tls: TlsSettings = TlsSettings()
+    log: LogSettings = LogSettings()
+    limits: Limits = Limits()
+
+
+class Setting(msgspec.Struct, frozen=True, kw_only=True):
+    """One setting: what `Settings` says of it, under its whole name."""
+
+    name: str
+    type: Any
+    default: object
+    description: str = ""
+    is_reloaded: bool = False
+    is_secret: bool = False
+
+    @property
+    def variable(self) -> str:
+        """Its name in the environment."""
+        return "FASTNESS_" + self.name.replace(".", "_").upper()
+
+    @property
+    def is_list(self) -> bool:
+        """Whether it holds several texts."""
+        return isinstance(self.default, tuple)
+
+
+def _of_struct(kind: type[msgspec.Struct], table: str) -> Iterator[Setting]:
+    for field in struct_fields(kind):
+        if isinstance(field.default, Limits):
+            yield from _of_limits(f"{field.name}.")
+        elif isinstance(field.default, msgspec.Struct):
+            yield from _of_struct(type(field.default), f"{field.name}.")
+        else:
+            yield _setting(f"{table}{field.name}", field.type, field.default)
+
+
+def _setting(name: str, kind: Any, default: object) -> Setting:  # noqa: ANN401 - any type
+    meta = next(one for one in kind.__metadata__ if isinstance(one, Meta) and one.description)
+    extra = meta.extra or {}
+    return Setting(
+        name=name,
+        type=kind,
+        default=default,
+        description=meta.description or "",
+        is_reloaded=bool(extra.get("reloaded")),
+        is_secret=bool(extra.get("secret")),
+    )
+
+
+def _of_limits(table: str) -> Iterator[Setting]:
+    hints = get_type_hints(Limits)
+    for name, default in asdict(Limits()).items():
+        kind = Positive if hints[name] is int else hints[name]
+        yield Setting(name=f"{table}{name}", type=kind, default=default)
+
+
+SETTINGS: dict[str, Setting] = {setting.name: setting for setting in _of_struct(Settings, "")}
+"""Every setting by its name, in the order of the schema."""
+
+
+def settings_of(values: dict[str, Any]) -> Settings:
+    """The settings that these values, by name, make with the defaults for the rest."""
+    tables: dict[str, dict[str, Any]] = {"": {}, "tls": {}, "log": {}, "limits": {}}
+    for name, value in values.items():
+        table, _, key = name.rpartition(".")
+        tables[table][key] = value
+    return Settings(
+        **tables[""],
+        tls=TlsSettings(**tables["tls"]),
+        log=LogSettings(**tables["log"]),
+        limits=Limits(**tables["limits"]),
+    )

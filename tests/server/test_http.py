@@ -1,0 +1,224 @@
+"""The HTTP server: what it answers, what it refuses, and how it ends."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from http import HTTPStatus
+
+import pytest
+
+from fastness.errors import PermissionDenied, RateLimited, Unauthenticated
+from fastness.server import http
+from fastness.server.http import HttpServer, Request, Response, json_response, listen_http
+from fastness.transport.addresses import TcpPlace
+
+Scenario = Callable[["Dialer"], Awaitable[None]]
+
+
+class Dialer:
+    """Speaks raw HTTP to a server whose answers tell what was asked."""
+
+    def __init__(self, server: HttpServer) -> None:
+        self.server = server
+        self.gate = asyncio.Event()
+        self.gate.set()
+
+    async def open(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """A connection."""
+        assert isinstance(self.server.place, TcpPlace)
+        return await asyncio.open_connection("127.0.0.1", self.server.place.port)
+
+    async def say(self, text: bytes, *, closing: bool = True) -> bytes:
+        """Everything that is answered until the other side closes."""
+        reader, writer = await self.open()
+        writer.write(text)
+        if closing:
+            writer.write_eof()
+        answered = await reader.read()
+        writer.close()
+        await writer.wait_closed()
+        return answered
+
+    async def is_left(self, text: bytes) -> bool:
+        """Whether the other side closes without an answer."""
+        try:
+            return not await self.say(text, closing=False)
+        except ConnectionError:
+            return True
+
+
+async def answer(request: Request) -> Response:
+    """Say what was asked, or fail as the path says."""
+    if request.path == "/limited":
+        raise RateLimited("too fast", retry_after_ms=1_500)
+    if request.path == "/denied":
+        raise PermissionDenied("not you")
+    if request.path == "/unknown":
+        raise Unauthenticated("who are you")
+    if request.path == "/broken":
+        raise ZeroDivisionError
+    return json_response(
+        {
+            "method": request.method,
+            "path": request.path,
+            "query": request.query,
+            "bearer": request.bearer,
+            "body": len(request.body),
+            "is_local": request.is_local,
+        }
+    )
+
+
+def serving(scenario: Scenario) -> None:
+    """Run a scenario against a server on a free port."""
+
+    async def run() -> None:
+        server = await listen_http("127.0.0.1:0", answer)
+        try:
+            async with asyncio.timeout(60):
+                await scenario(Dialer(server))
+        finally:
+            await server.close()
+        assert not server.connections
+
+    asyncio.run(run())
+
+
+def test_requests_of_one_connection_are_answered_in_order() -> None:
+    """Pipelined requests get their answers one after the other, the last ends the connection."""
+
+    async def scenario(dialer: Dialer) -> None:
+        answered = await dialer.say(
+            b"GET /a?x=1&y= HTTP/1.1\r\nhost: h\r\nAuthorization: Bearer t\r\n\r\n"
+            b"POST /b%20c HTTP/1.1\r\nhost: h\r\ncontent-length: 3\r\n\r\nabc"
+            b"GET /d HTTP/1.1\r\nhost: h\r\nconnection: close\r\n\r\n"
+        )
+        assert answered.count(b"HTTP/1.1 200 OK\r\n") == 3
+        assert b'"path":"/a","query":{"x":"1","y":""},"bearer":"t","body":0' in answered
+        assert b'"method":"POST","path":"/b c","query":{},"bearer":"","body":3' in answered
+        assert answered.index(b"/a") < answered.index(b"/b c") < answered.index(b'"/d"')
+        assert b'"is_local":true' in answered
+
+    serving(scenario)
+
+
+def test_a_head_has_no_body() -> None:
+    """HEAD gets the head alone, with the length the body would have."""
+
+    async def scenario(dialer: Dialer) -> None:
+        answered = await dialer.say(b"HEAD /a HTTP/1.1\r\nhost: h\r\nconnection: close\r\n\r\n")
+        assert answered.endswith(b"\r\n\r\n")
+        assert b"content-length: 0" not in answered.lower()
+
+    serving(scenario)
+
+
+def test_errors_by_their_status() -> None:
+    """Errors of the taxonomy have their status, their document and their headers."""
+
+    async def scenario(dialer: Dialer) -> None:
+        for path, status, words in (
+            (b"/limited", 429, (b"retry-after: 2", b'"retry_after_ms":1500')),
+            (b"/denied", 403, (b'"error":"permission_denied"',)),
+            (b"/unknown", 401, (b"www-authenticate: bearer",)),
+            (b"/broken", 500, (b'"error":"internal"',)),
+        ):
+            answered = await dialer.say(b"GET %s HTTP/1.1\r\nhost: h\r\n\r\n" % path)
+            assert answered.startswith(b"HTTP/1.1 %d " % status)
+            assert all(word in answered.lower() for word in words)
+
+    serving(scenario)
+
+
+@pytest.mark.parametrize(
+    ("text", "status"),
+    [
+        (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03 garbage\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\n\r\n", 400),
+        (b"GET / HTTP/x.y\r\nhost: h\r\n\r\n", 400),
+        (b"POST / HTTP/1.1\r\nhost: h\r\ncontent-length: x\r\n\r\n", 400),
+        (
+            b"POST / HTTP/1.1\r\nhost: h\r\ncontent-length: 1\r\ntransfer-encoding: gzip\r\n\r\n",
+            501,
+        ),
+        (b"GET / HTTP/1.1\r\nhost: h\r\nx: " + b"y" * (http.HEAD_BYTES_MAX + 1), 431),
+    ],
+    ids=["tls", "no host", "version", "length", "encoding", "long head"],
+)
+def test_what_is_no_request(text: bytes, status: int) -> None:
+    """Bytes that are no request are refused with the reason, and the connection ends."""
+
+    async def scenario(dialer: Dialer) -> None:
+        answered = await dialer.say(text, closing=False)
+        assert answered.startswith(b"HTTP/1.1 %d " % status)
+        assert b"this is no HTTP/1.1 request" in answered
+
+    serving(scenario)
+
+
+def test_bodies_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A body beyond the limit is refused as it comes, announced or in chunks."""
+    monkeypatch.setattr(http, "BODY_BYTES_MAX", 10)
+
+    async def scenario(dialer: Dialer) -> None:
+        for text in (
+            b"content-length: 11\r\n\r\n" + b"x" * 11,
+            b"transfer-encoding: chunked\r\n\r\nb\r\n" + b"x" * 11 + b"\r\n0\r\n\r\n",
+        ):
+            answered = await dialer.say(b"POST / HTTP/1.1\r\nhost: h\r\n" + text)
+            assert answered.startswith(b"HTTP/1.1 413 ")
+
+    serving(scenario)
+
+
+def test_connections_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One connection too many is closed at once; those that are there go on."""
+    monkeypatch.setattr(http, "CONNECTIONS_MAX", 1)
+
+    async def scenario(dialer: Dialer) -> None:
+        reader, writer = await dialer.open()
+        writer.write(b"GET /a HTTP/1.1\r\nhost: h\r\n\r\n")
+        assert await reader.readline() == b"HTTP/1.1 200 OK\r\n"
+        assert await dialer.is_left(b"GET /b HTTP/1.1\r\nhost: h\r\n\r\n")
+        writer.write(b"GET /c HTTP/1.1\r\nhost: h\r\nconnection: close\r\n\r\n")
+        assert b'"path":"/c"' in await reader.read()
+        writer.close()
+        await writer.wait_closed()
+
+    serving(scenario)
+
+
+def test_who_says_nothing_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A connection without a request does not stay for ever."""
+    monkeypatch.setattr(http, "IDLE_SECONDS", 0.01)
+
+    async def scenario(dialer: Dialer) -> None:
+        assert await dialer.is_left(b"GET / HT")
+
+    serving(scenario)
+
+
+def test_closing_waits_for_the_answer_under_way() -> None:
+    """What was asked before the end is still answered."""
+    reached, let_go = asyncio.Event(), asyncio.Event()
+
+    async def slowly(request: Request) -> Response:
+        reached.set()
+        await let_go.wait()
+        return Response(HTTPStatus.OK, request.path.encode(), "text/plain")
+
+    async def run() -> None:
+        server = await listen_http("127.0.0.1:0", slowly)
+        reader, writer = await Dialer(server).open()
+        writer.write(b"GET /late HTTP/1.1\r\nhost: h\r\n\r\n")
+        await reached.wait()
+        closing = asyncio.create_task(server.close())
+        await asyncio.sleep(0)
+        let_go.set()
+        assert (await reader.readuntil(b"/late")).startswith(b"HTTP/1.1 200 OK")
+        writer.close()
+        await writer.wait_closed()
+        await closing
+
+    asyncio.run(asyncio.wait_for(run(), 60))
