@@ -32,7 +32,9 @@ FAILED_LISTED = 20
 
 def simulate(  # noqa: PLR0913 - one for each thing a run can be told
     *,
-    seed: Annotated[int | None, typer.Option(help="Run this seed.", show_default=False)] = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, help="Run this seed.", show_default=False)
+    ] = None,
     seeds: Annotated[
         str | None,
         typer.Option(metavar="A-B", help="Run these seeds, over all cores.", show_default=False),

@@ -133,7 +133,6 @@ class Admission:
             if self._owner.ports.issued() > request.deadline:
                 return Conflict(f"{shown(identity)} came past its deadline {request.deadline}")
             if len(self._owner.locks) + self.locking >= self._owner.limits.prepared:
-                self._owner.counts.overloads += 1
                 return Overloaded(
                     f"{self._owner.limits.prepared} transactions are prepared (the limit)"
                 )

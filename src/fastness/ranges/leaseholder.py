@@ -200,11 +200,11 @@ class Leaseholder:
     def refuse(self, caller: Caller, error: FastnessError) -> None:
         """Answer a request with an error."""
         self.counts.refused += 1
+        self.counts.overloads += isinstance(error, Overloaded)
         self.ports.refuse(caller, error)
 
     def overloaded(self, caller: Caller, what: str, limit: int) -> None:
         """Refuse a request for which there is no room."""
-        self.counts.overloads += 1
         self.refuse(caller, Overloaded(f"{limit} {what} (the limit): back off and try again"))
 
     def acknowledge(self, address: str, ack: InvalidateAck) -> None:
