@@ -53,6 +53,7 @@ def test_a_planted_bug_ends_with_another_code() -> None:
     [
         (),
         ("--seed", 1, "--seeds", "1-2"),
+        ("--seed", -1),
         ("--seeds", "2-1"),
         ("--seeds", "all"),
         ("--seeds", "1-3", "--trace"),

@@ -32,9 +32,7 @@ FAILED_LISTED = 20
 
 def simulate(  # noqa: PLR0913 - one for each thing a run can be told
     *,
-    seed: Annotated[
-        int | None, typer.Option(min=0, help="Run this seed.", show_default=False)
-    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Run this seed.", show_default=False)] = None,
     seeds: Annotated[
         str | None,
         typer.Option(metavar="A-B", help="Run these seeds, over all cores.", show_default=False),
@@ -97,6 +95,8 @@ def _numbers(seed: int | None, seeds: str | None) -> list[int]:
     if (seed is None) == (seeds is None):
         raise InvalidOption("give either --seed N or --seeds A-B")
     if seed is not None:
+        if seed < 0:
+            raise InvalidOption(f"--seed {seed} is negative: seeds count from 0")
         return [seed]
     match = re.fullmatch(r"(\d+)-(\d+)", seeds or "")
     if match is None or int(match[1]) > int(match[2]):
