@@ -30,6 +30,8 @@ class Limits:
     page_entries_max: int = 100_000
     retention_ms: int = 3_600_000
     """How long overwritten versions stay readable."""
+    read_keys: int = 1_000
+    """Reads of concurrent tasks that a client sends in one frame."""
     commits_queued: int = 10_000
     """Commits waiting in one range; more are refused with `Overloaded`."""
     batch_commits: int = 1_024

@@ -28,6 +28,7 @@ from fastness.encoding.intervals import KeyInterval
 from fastness.encoding.timestamps import TIMESTAMP_MAX, Timestamp
 from fastness.errors import DatabaseClosed, FastnessError, StoreUnavailable
 from fastness.invariants import InvariantViolation
+from fastness.storage import cells
 from fastness.storage.cells import timestamp_of
 from fastness.storage.contract import Batch, Change, Damage, Item, RangeState, StoreSize
 from fastness.storage.failures import from_os_error
@@ -193,6 +194,10 @@ class RowStore(ABC):
             cell = self.newest(key)
         except Exception as error:
             raise self.failure(error) from error
+        return self._at(key, cell, at)
+
+    def _at(self, key: bytes, cell: bytes | None, at: Timestamp) -> bytes | None:
+        """The cell newest at `at`, where `cell` was found to be the newest of all."""
         if cell is not None and timestamp_of(cell) <= at:
             return cell
         # Only now: see the module's page for why the order matters.
@@ -203,7 +208,20 @@ class RowStore(ABC):
 
     def get_many(self, keys: Sequence[bytes], at: Timestamp) -> list[bytes | None]:
         """As `get` for each key, in the order asked."""
-        return [self.get(key, at) for key in keys]
+        try:
+            found = self._newest_many(keys)
+        except Exception as error:
+            raise self.failure(error) from error
+        newer = cells.bound(at)
+        for place, cell in enumerate(found):
+            # Plain and not newer, nearly always: that is all `get` would look at.
+            if cell is None or cell >= newer:
+                found[place] = self._at(keys[place], cell, at)
+        return found
+
+    def _newest_many(self, keys: Sequence[bytes]) -> list[bytes | None]:
+        """The newest cell of each key, in a list of the caller's own."""
+        return list(map(self.newest, keys))
 
     def scan(
         self, interval: KeyInterval, *, at: Timestamp, limit: int, reverse: bool = False

@@ -217,7 +217,7 @@ def test_an_idle_client_commits_at_the_first_attempt() -> None:
 
 def test_too_much_at_once_is_refused() -> None:
     """Beyond `calls_in_flight` calls are refused at once, retryably, and none is lost."""
-    limits = replace(LIMITS, calls_in_flight=8)
+    limits = replace(LIMITS, calls_in_flight=8, read_keys=1)
 
     async def scenario(scene: Scene) -> None:
         db = scene.client(limits=limits)

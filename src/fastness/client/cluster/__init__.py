@@ -5,6 +5,7 @@
     ClusterClient            run, transaction, get, set, ...           client.py
       ClusterTransaction     reads, own writes, what was read          transaction.py
         Reader               reads over ranges                         reads.py
+          GatheredReads      many tasks' reads in one frame            gathering.py
         CachedReads          the near cache in front of it             caching.py
         Timestamps           one request to the oracle, shared         timestamps.py
         Commits              drives transactions.two_phase             commits.py

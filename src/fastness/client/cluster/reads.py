@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from fastness.client.cluster.calls import Calls, Reply
+from fastness.client.cluster.gathering import GatheredReads, Missed
 from fastness.client.cluster.routing import Pace, Routes
 from fastness.client.cluster.timestamps import Timestamps
 from fastness.encoding.intervals import KeyInterval, successor
@@ -44,23 +45,21 @@ class Reader:
         self._routes = routes
         self._timestamps = timestamps
         self._limits = limits
+        self._gathered = GatheredReads(calls, limits)
 
     async def cell(self, key: bytes, at: Timestamp) -> bytes | None:
         """The cell of a key as of `at`; 0: the latest."""
         descriptor = self._routes.serving(key)
         if descriptor is not None:
-            # The hot path: one message, nothing kept beside it.
-            reply = await self._calls.ask(
-                descriptor.holder,
-                Read(descriptor.range_id, descriptor.generation, [key], None, at),
-            )
-            if type(reply) is ReadAnswer and len(reply.cells) == 1:
-                return reply.cells[0]
-            if type(reply) is Pending:
+            # The hot path: one message at most, nothing kept beside it.
+            cell = await self._gathered.ask(descriptor, key, at)
+            if not isinstance(cell, Missed):
+                return cell
+            if type(cell.reply) is Pending and not at:
                 # It waited once for a hot key: it goes on at a timestamp of its own.
-                at = at or await self._timestamps.read()
-            else:
-                self.take(reply)
+                return await self.cell(key, await self._timestamps.read())
+            if cell.alone:
+                self.take(cell.reply)
         found = await self.cells([key], at)
         return found[key]
 
