@@ -1,14 +1,17 @@
-"""Background upkeep: what has expired goes, what is old is pruned, in small steps."""
+"""Background upkeep: what is old or has expired is pruned, in small steps."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
+from threading import Event
 
 import pytest
 
 import fastness
 from fastness.client import Database
 from fastness.encoding import counters
+from fastness.encoding.intervals import KeyInterval
 from fastness.encoding.timestamps import from_milliseconds
 from fastness.errors import SnapshotTooOld
 from fastness.limits import Limits
@@ -45,28 +48,93 @@ def test_expired_means_gone_for_readers_from_then_on(
     assert database.transaction(at=expires_at).get(b"session") is None
 
 
-def test_upkeep_removes_what_has_expired(database: Database, clock: ManualClock) -> None:
-    """The value and its mark, by an ordinary commit; what was renewed or replaced stays."""
+def stored(database: Database) -> list[bytes]:
+    """The keys of which the store keeps a newest version, expired or not."""
+    items = database.embedded.store.scan_newest(KeyInterval(b"", b"\xff"), limit=99)
+    return [key for key, _cell in items]
+
+
+@pytest.fixture
+def brief(any_database_url: str, clock: ManualClock) -> Iterator[Database]:
+    """A database that retains half a second."""
+    limits = replace(Limits(), retention_ms=500)
+    with driven_database(any_database_url, clock, limits=limits) as database:
+        yield database
+
+
+def test_upkeep_removes_what_has_expired(brief: Database, clock: ManualClock) -> None:
+    """Without a commit, once nobody may read of it; what was renewed or replaced stays."""
+    database = brief
     expires_at = database.now() + LIFE
     for key in (b"gone", b"renewed", b"kept", b"deleted"):
         database.set(key, b"1", expires_at=expires_at)
     database.set(b"renewed", b"2", expires_at=expires_at + LIFE)
     database.set(b"kept", b"2")
     database.delete(b"deleted")
-    rows = database.stat().store.size.newest_keys
     watch = database.watch(b"gone")
-    keep_up(database)
-    assert database.stat().store.size.newest_keys == rows
-    clock.advance(milliseconds=1_000)
+    clock.advance(milliseconds=1_400)
     keep_up(database)
     assert [key for key, _ in database.scan_all(b"", b"\xff")] == [b"kept", b"renewed"]
-    assert watch.fired
-    early = database.transaction(at=expires_at - 1)
-    assert early.get(b"gone") == b"1"
+    assert stored(database) == [b"gone", b"kept", b"renewed"]
+    assert database.transaction(at=expires_at - 1).get(b"gone") == b"1"
+    last = database.embedded.store.applied
+    clock.advance(milliseconds=200)
+    keep_up(database)
+    assert stored(database) == [b"kept", b"renewed"]
     clock.advance(milliseconds=1_000)
     keep_up(database)
+    assert stored(database) == [b"kept"]
+    assert (database.embedded.store.applied, watch.fired) == (last, False)
     assert list(database.scan_all(b"", b"\xff")) == [(b"kept", b"2")]
-    assert database.transaction(at=expires_at - 1).get(b"renewed") == b"2"
+
+
+def test_a_reader_from_before_is_told_that_it_is_too_old(
+    brief: Database, clock: ManualClock
+) -> None:
+    """What it would have found alive may be gone: an absence it finds proves nothing."""
+    brief.set(b"session", b"1", expires_at=brief.now() + LIFE)
+    brief.set(b"kept", b"1")
+    old = brief.transaction()
+    clock.advance(milliseconds=2_000)
+    keep_up(brief)
+    assert stored(brief) == [b"kept"]
+    assert old.get(b"kept") == b"1"
+    for read in (
+        lambda: old.get(b"session"),
+        lambda: old.get_many([b"session"]),
+        lambda: old.scan(b"s", b"t"),
+    ):
+        with pytest.raises(SnapshotTooOld, match="below the retained window"):
+            read()
+
+
+def test_a_writer_may_have_read_what_was_removed_since(brief: Database, clock: ManualClock) -> None:
+    """Found expired, then removed: nothing changed, whoever validates by reading again or not."""
+    brief.set(b"session", b"1", expires_at=brief.now() + 1)
+    clock.advance(milliseconds=1)
+    tx = brief.transaction()
+    assert tx.get(b"session") is None
+    assert tx.scan(b"s", b"t").entries == []
+    tx.set(b"result", b"1")
+    clock.advance(milliseconds=500)
+    brief.set(b"other", b"1")
+    engine = brief.embedded.engine
+    while engine.prune_to(tx.read_timestamp):
+        pass
+    assert stored(brief) == [b"other"]
+    tx.commit()
+    assert brief.get(b"result") == b"1"
+
+
+def test_a_watch_does_not_fire_because_of_pruning(brief: Database, clock: ManualClock) -> None:
+    """Compared with the version seen, a value that was expired and is gone was never written."""
+    brief.set(b"session", b"1", expires_at=brief.now() + 1)
+    clock.advance(milliseconds=1)
+    seen = brief.now()
+    while brief.embedded.engine.prune_to(seen):
+        pass
+    brief.set(b"other", b"1")
+    assert not brief.watch(b"session", seen=seen).fired
 
 
 def test_a_value_found_alive_must_be_alive_at_the_commit(
@@ -148,12 +216,12 @@ def test_an_old_writer_is_not_let_through_on_what_was_pruned(
 
 
 def test_upkeep_runs_by_itself(any_database_url: str) -> None:
-    """An open database has a thread for it: an expired value goes, and a watch tells."""
-    with fastness.open(any_database_url) as database:
-        watch = database.watch(b"session")
+    """An open database has a thread for it: an expired value goes, and nobody calls."""
+    limits = replace(Limits(), retention_ms=1)
+    with fastness.open(any_database_url, limits=limits) as database:
         database.set(b"session", b"1", expires_at=database.now() + 1)
-        assert watch.wait(PATIENCE_SECONDS)
-        removal = database.watch(b"session", seen=database.now())
-        database.set(b"tick", b"1")
-        assert removal.wait(PATIENCE_SECONDS)
-        assert database.get(b"session") is None
+        looks = 0
+        while stored(database):
+            looks += 1
+            assert not Event().wait(PATIENCE_SECONDS / 1_000)
+            assert looks < 1_000, "the expired value is still there"

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from fastness.client.upkeep import remove_expired
 from fastness.errors import Conflict, InvalidKey, InvalidOption, InvalidValue, RecordExists
 from fastness.model import Entity
 from tests.model.world import Change, Session, World
@@ -104,7 +103,10 @@ def test_an_expired_record_is_gone_for_every_reader(world: World) -> None:
     assert tx.count(Session.by_user, "ann") == 1
     assert before.fetch(Session, b"1") is not None
     assert world.wrong() == []
-    assert remove_expired(world.engine, 100) == 2
+    before.cancel()
+    rows = world.rows()
+    world.sweep()
+    assert rows - world.rows() == 2
     assert world.wrong() == []
 
 
@@ -127,7 +129,7 @@ def test_a_record_is_kept_alive_with_its_entries(world: World) -> None:
     assert len(world.begin().query(Session.by_user, "ann")) == 1
     world.run(lambda tx: tx.patch(Session, b"1", ends=None))
     world.pass_time(minutes=200)
-    remove_expired(world.engine, 100)
+    world.sweep()
     assert len(world.begin().query(Session.by_user, "ann")) == 1
     assert world.wrong() == []
 
@@ -151,5 +153,5 @@ def test_an_index_of_expiring_records_is_built_with_their_ends() -> None:
         assert len(world.begin().query(Session.by_user, "ann")) == 2
         world.pass_time(minutes=6)
         assert [one.token for one in world.begin().query(Session.by_user, "ann")] == [b"2"]
-        remove_expired(world.engine, 100)
+        world.sweep()
         assert world.wrong() == []

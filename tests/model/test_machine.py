@@ -16,7 +16,6 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from msgspec.structs import replace
 
-from fastness.client.upkeep import remove_expired
 from fastness.encoding.timestamps import Timestamp, from_datetime
 from fastness.errors import Conflict, RecordError, RecordExists, RecordNotFound, UniqueViolation
 from fastness.model import Record, TypedOperations
@@ -165,8 +164,9 @@ class Records(RuleBasedStateMachine):
 
     @rule()
     def sweep(self) -> None:
-        """What has expired is removed from the store."""
-        remove_expired(self.world.engine, 100)
+        """What had expired before this transaction began is removed from the store."""
+        while self.world.engine.prune_to(self.tx.read_timestamp):
+            pass
 
     @rule(user=NAMES, email=TITLES)
     def register(self, user: str, email: str) -> None:

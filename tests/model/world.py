@@ -204,6 +204,15 @@ class World:
         self.clock.advance(milliseconds=int(timedelta(**amount) / timedelta(milliseconds=1)))
         return self.now()
 
+    def sweep(self) -> None:
+        """Prune everything that nobody reads from now on, what has expired too."""
+        while self.engine.prune_to(self.engine.read_timestamp()):
+            pass
+
+    def rows(self) -> int:
+        """How many newest versions the store keeps, expired or not."""
+        return self.engine.store.size().newest_keys
+
     def now(self) -> datetime:
         """What the clock says."""
         return datetime.fromtimestamp(self.clock.wall_ms() / 1_000, UTC)

@@ -136,11 +136,13 @@ class Asker:
                 return None if cell is None else value_of(cell)
             await self.pause(50)
 
-    async def write(self, key: bytes, value: bytes) -> Timestamp:
+    async def write(self, key: bytes, value: bytes, *, expires_at: Timestamp = 0) -> Timestamp:
         """Commit one key blindly, however often it must be sent; its commit timestamp."""
         nonce = self.process.random.getrandbits(64)
         identity = transaction_id(birth=await self.draw(), nonce=nonce, anchor=key)
-        content = Content(writes=[Write(key, value)], write_keys=[key], size=len(key) + len(value))
+        content = Content(
+            writes=[Write(key, value, expires_at)], write_keys=[key], size=len(key) + len(value)
+        )
         while True:
             place = await self.holder_of(key)
             request = CommitOne(place.range_id, place.generation, identity, self.issued, content)

@@ -110,6 +110,40 @@ def test_nothing_is_pruned_into_a_child() -> None:
         world.run(scenario())
 
 
+def test_what_has_expired_is_removed_from_an_idle_range() -> None:
+    """Nobody commits, the horizon passes the last commit, and latest reads go on."""
+    limits = replace(LIMITS, retention_ms=300, prune_every_ms=100, prune_step_keys=3)
+    with World(seed=4) as world:
+        cluster = Cluster(world, nodes=1, limits=limits)
+
+        async def scenario() -> None:
+            await cluster.start()
+            client = cluster.client
+            home = world.store(STORE).home
+            await client.write(b"a", b"stays")
+            expires_at = await client.draw() + from_milliseconds(200)
+            keys = [b"s%d" % number for number in range(10)]
+            for key in keys:
+                await client.write(key, b"session", expires_at=expires_at)
+            assert await client.read(b"s1") == b"session"
+            last = home.applied
+            (leaseholder,) = cluster.node(cluster.addresses()[0]).leaseholders.values()
+            while home.expired_pruned < 10:
+                assert (home.expired_pruned == 0) or leaseholder.prune_horizon >= expires_at
+                assert await client.read(b"a") == b"stays"
+                await client.pause(20)
+            assert await client.draw() - from_milliseconds(300) >= expires_at
+            assert (home.applied, home.size().newest_keys) == (last, 1)
+            assert await client.read(b"s1") is None
+            assert await client.read(b"s1", at=await client.draw()) is None
+            early = Read(leaseholder.range_id, 1, [b"s1"], at=expires_at - 1)
+            address = cluster.addresses()[0]
+            assert refused(await client.ask(address, early)) == "snapshot_too_old"
+            assert home.verify() == []
+
+        world.run(scenario())
+
+
 def test_old_versions_are_pruned() -> None:
     """Versions below the retained window go; snapshots below it are refused, others complete."""
     limits = replace(LIMITS, retention_ms=500, prune_every_ms=200, prune_step_keys=3)

@@ -489,6 +489,21 @@ def test_reads_and_commits_below_the_prune_horizon_fail() -> None:
     )
 
 
+def test_a_latest_read_overtaken_by_the_horizon_goes_on_at_a_timestamp() -> None:
+    """An idle range is pruned above its last commit: what it was to read may be gone."""
+    world = World()
+    shell = world.open()
+    last = world.committed(world.commit({b"a": b"1"}))
+    with world.hold("read"):
+        overtaken = world.read(b"a")
+        shell.leaseholder.raise_horizon(last + 1)
+    assert isinstance(world.answer(overtaken), Pending)
+    after = world.answer(world.read(b"a"))
+    assert isinstance(after, ReadAnswer)
+    assert after.at == last + 1
+    assert world.values(world.read(b"a", at=last + 1)) == [b"1"]
+
+
 def test_a_commit_older_than_the_memory_is_validated_by_reading_again() -> None:
     """After a takeover the memory of recent writes is empty (M2)."""
     world = World()

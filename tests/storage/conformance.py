@@ -451,6 +451,7 @@ class StoreConformance:
         assert store.prune_horizon(RANGE) == 5
         store.prune(RANGE, ALL_KEYS, 1, 100)
         assert store.prune_horizon(RANGE) == 5
+        store.sync()
         store = home.crash()
         assert store.prune_horizon(RANGE) == 5
         with pytest.raises(SnapshotTooOld):

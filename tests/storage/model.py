@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from bisect import insort_right
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from fastness.encoding.intervals import KeyInterval
 from fastness.storage import CommittedWrites, Item
-from fastness.storage.cells import expiring, plain
+from fastness.storage.cells import expiring, lasting, plain, value_of
+
+HorizonOf = Callable[[bytes], int]
+"""Up to where the range that answers for a key may have pruned."""
+Told = list[tuple[int, list[tuple[bytes, bytes | None]]]]
+"""Changes: a timestamp, and the values given to keys."""
 
 
 @dataclass
@@ -64,10 +70,58 @@ class VersionModel:
         }
         insort_right(self.commits, ModelCommit(at, effective), key=lambda made: made.timestamp)
 
-    def changes(self, after: int, up_to: int) -> list[tuple[int, list[tuple[bytes, bytes | None]]]]:
+    def changes(self, after: int, up_to: int) -> Told:
         """The commits in an interval of timestamps that changed something."""
         return [
-            (commit.timestamp, sorted(commit.cells.items()))
+            (
+                commit.timestamp,
+                sorted(
+                    (key, None if cell is None else value_of(cell))
+                    for key, cell in commit.cells.items()
+                ),
+            )
             for commit in self.commits
             if after < commit.timestamp <= up_to and commit.cells
         ]
+
+    def certain(self, told: Told, horizon_of: HorizonOf) -> Told:
+        """Changes without those that a store lists or not: deletions of what had expired.
+
+        It was removed before, or was not yet; a commit that did nothing else is left out.
+        """
+        left = []
+        for timestamp, writes in told:
+            kept = [
+                (key, value)
+                for key, value in writes
+                if value is not None
+                or lasting(self.get(key, timestamp - 1), horizon_of(key)) is not None
+            ]
+            if kept:
+                left.append((timestamp, kept))
+        return left
+
+
+def require_same_scan(
+    found: list[Item],
+    everything: list[Item],
+    limit: int,
+    horizon_of: HorizonOf,
+    *,
+    reverse: bool = False,
+) -> None:
+    """Hold a store's scan to the model's of the same interval, without a limit.
+
+    Of what had expired at or below the horizon some may be there still, within the limit.
+    """
+    assert len(found) <= limit
+    covered = everything
+    if len(found) == limit:
+        last = found[-1][0]
+        covered = [one for one in everything if (one[0] >= last if reverse else one[0] <= last)]
+    assert _lasting(found, horizon_of) == _lasting(covered, horizon_of)
+    assert set(found) <= set(everything)
+
+
+def _lasting(items: list[Item], horizon_of: HorizonOf) -> list[Item]:
+    return [(key, cell) for key, cell in items if lasting(cell, horizon_of(key)) is not None]

@@ -14,9 +14,10 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from fastness.encoding.intervals import KeyInterval
 from fastness.errors import SnapshotTooOld
 from fastness.storage import CommittedWrites, MemoryStore, Store
-from fastness.storage.cells import value_of
+from fastness.storage.cells import expiry_of, lasting
 from tests.storage.homes import ALL_KEYS, RANGE, Home, MemoryHome, RocksHome, Writer
-from tests.storage.model import VersionModel
+from tests.storage.model import VersionModel, require_same_scan
+from tests.storage.ranges_conformance import rows_of_versions
 
 KEYS = [b"", b"\x00", b"\x00\xff", b"a", b"a\x00", b"a\x00\x01", b"ab", b"b", b"\xfe\xff"]
 keys = st.sampled_from(KEYS)
@@ -50,7 +51,7 @@ class StoreMachine(RuleBasedStateMachine):
         gaps=st.lists(st.integers(1, 3), max_size=3),
         written=st.lists(writes, min_size=3, max_size=3),
         erased=st.lists(intervals, max_size=2),
-        lifetime=st.none() | st.integers(1, 9),
+        lifetime=st.none() | st.integers(-3, 9),
     )
     def apply(
         self,
@@ -66,7 +67,8 @@ class StoreMachine(RuleBasedStateMachine):
             values = written[number]
             expiries = {}
             if lifetime is not None:
-                expiries = {key: self.clock + lifetime for key in values if values[key] is not None}
+                end = max(self.clock + lifetime, 1)
+                expiries = {key: end for key in values if values[key] is not None}
             part = tuple(erased) if number == 1 else ()
             commits.append(CommittedWrites(self.clock, values, part, expiries or None))
         self.writer.apply(*commits)
@@ -113,8 +115,12 @@ class StoreMachine(RuleBasedStateMachine):
     def get(self, key: bytes, back: int) -> None:
         """Read a key at a retained timestamp."""
         at = max(self.clock - back, self.horizon)
-        assert self.store.get(key, at) == self.model.get(key, at)
-        assert self.store.newest(key) == self.model.get(key, self.clock)
+        for found, expected in (
+            (self.store.get(key, at), self.model.get(key, at)),
+            (self.store.newest(key), self.model.get(key, self.clock)),
+        ):
+            assert lasting(found, self.horizon) == lasting(expected, self.horizon)
+            assert found in {None, expected}
 
     @rule(
         interval=intervals, back=st.integers(0, 12), limit=st.integers(1, 9), reverse=st.booleans()
@@ -122,10 +128,12 @@ class StoreMachine(RuleBasedStateMachine):
     def scan(self, interval: KeyInterval, back: int, limit: int, *, reverse: bool) -> None:
         """Scan an interval at a retained timestamp and now."""
         at = max(self.clock - back, self.horizon)
-        expected = self.model.scan(interval, at, limit, reverse=reverse)
-        assert self.store.scan(interval, at=at, limit=limit, reverse=reverse) == expected
-        newest = self.model.scan(interval, self.clock, limit, reverse=reverse)
-        assert self.store.scan_newest(interval, limit=limit, reverse=reverse) == newest
+        expected = self.model.scan(interval, at, 999, reverse=reverse)
+        found = self.store.scan(interval, at=at, limit=limit, reverse=reverse)
+        require_same_scan(found, expected, limit, self.horizon_of, reverse=reverse)
+        newest = self.model.scan(interval, self.clock, 999, reverse=reverse)
+        found = self.store.scan_newest(interval, limit=limit, reverse=reverse)
+        require_same_scan(found, newest, limit, self.horizon_of, reverse=reverse)
 
     @rule(back=st.integers(0, 12), length=st.integers(0, 12), limit=st.integers(1, 9))
     def changes(self, back: int, length: int, limit: int) -> None:
@@ -135,14 +143,18 @@ class StoreMachine(RuleBasedStateMachine):
             with pytest.raises(SnapshotTooOld):
                 self.store.changes(after, after + length, limit)
             return
-        found = self.store.changes(after, after + length, limit)
-        expected = self.model.changes(after, after + length)[:limit]
-        assert [
-            (change.timestamp, [(key, value) for key, value in change.writes]) for change in found
-        ] == [
-            (timestamp, [(key, None if cell is None else value_of(cell)) for key, cell in cells])
-            for timestamp, cells in expected
-        ]
+        changes = self.store.changes(after, after + length, limit)
+        assert len(changes) <= limit
+        found = [(change.timestamp, list(change.writes)) for change in changes]
+        if len(found) == limit:
+            length = found[-1][0] - after
+        expected = self.model.changes(after, after + length)
+        certain = self.model.certain(expected, self.horizon_of)
+        assert self.model.certain(found, self.horizon_of) == certain
+
+    def horizon_of(self, _key: bytes) -> int:
+        """All keys are of one range."""
+        return self.horizon
 
     @rule()
     def verify(self) -> None:
@@ -155,8 +167,15 @@ class StoreMachine(RuleBasedStateMachine):
         assert self.store.applied == max((c.timestamp for c in self.model.commits), default=0)
 
     def teardown(self) -> None:
-        """Check once more, then close."""
+        """Check once more, prune until all that expires has, then close."""
         self.verify()
+        self.horizon = self.clock + 10
+        while self.store.prune(RANGE, ALL_KEYS, self.horizon, 3):
+            pass
+        assert rows_of_versions(self.store) == 0
+        everything = self.model.scan(ALL_KEYS, self.clock, 999, reverse=False)
+        expected = [(key, cell) for key, cell in everything if not expiry_of(cell)]
+        assert self.store.scan_newest(ALL_KEYS, limit=999) == expected
         self.store.close()
 
     def _opened(self) -> None:

@@ -150,3 +150,4 @@ def write_on(store: Store, writer: Writer) -> None:
     writer.apply(commit(2, a="2", b="2"))
     store.sync()
     store.prune(RANGE, ALL_KEYS, 2, 99)
+    store.record({"mark": b""})

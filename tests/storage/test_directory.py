@@ -10,7 +10,6 @@ import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from struct import Struct
 
 import pytest
 from hypothesis import given
@@ -23,17 +22,11 @@ from fastness.errors import (
     StoreDamaged,
     StoreUnavailable,
 )
-from fastness.invariants import InvariantViolation, present
 from fastness.storage import InspectedStore, RocksStore
-from fastness.storage.layout import Table, decode_range_value, range_row
-from fastness.storage.rocksdb.directory import finish
-from fastness.storage.rocksdb.engine import Tables
 from fastness.storage.rocksdb.identity import FORMAT, Identity, decode_identity
-from fastness.storage.rocksdb.options import table_options
 from tests.storage.conformance import seen
 from tests.storage.homes import (
     ALL_KEYS,
-    RANGE,
     SMALL,
     RocksHome,
     Writer,
@@ -96,52 +89,15 @@ def test_another_program_is_named(closed: Path) -> None:
         RocksStore.open(closed, limits=SMALL)
 
 
-@pytest.mark.parametrize(("found", "rule"), [(FORMAT + 1, "wrote it"), (0, "older version")])
+@pytest.mark.parametrize(
+    ("found", "rule"), [(FORMAT + 1, "wrote it"), (FORMAT - 1, "older version")]
+)
 def test_another_format_tells_the_way_out(closed: Path, found: int, rule: str) -> None:
     """A newer or older format is refused with the rule for going up or down."""
     rewrite_identity(closed, format=found)
     for opening in (RocksStore.open, InspectedStore.open):
         with pytest.raises(ForeignStore, match=rule):
             opening(closed, limits=SMALL)
-
-
-def as_first_format(path: Path) -> None:
-    """Make a directory what a version that knew only format 1 would have left."""
-    tables = Tables(path / "tables", table_options(SMALL))
-    row = decode_range_value(present(tables.families[Table.STATE].get(range_row(RANGE)), "a row"))
-    tables.write_rows([(Table.STATE, range_row(RANGE), Struct(">QQQQ").pack(*row[:4]))])
-    reached = tables.root.latest_sequence_number()
-    tables.close()
-    identity = json.loads((path / "FASTNESS").read_text())["identity"]
-    finish(path, identity, reached)
-    rewrite_identity(path, format=1)
-
-
-def test_the_first_format_is_read_and_renamed(tmp_path: Path) -> None:
-    """A directory of format 1 is inspected as it is; its owner makes it one of this format."""
-    path = tmp_path / "database"
-    store = RocksStore.open(path, limits=SMALL)
-    Writer(store).apply(commit(1, a="1"), commit(2, a="2"))
-    store.prune(RANGE, ALL_KEYS, 1, 9)
-    store.close()
-    as_first_format(path)
-    inspected = InspectedStore.open(path, limits=SMALL)
-    assert (inspected.applied, inspected.range_records(RANGE)) == (2, {})
-    inspected.close()
-    assert json.loads((path / "FASTNESS").read_text())["format"] == 1
-    store = RocksStore.open(path, limits=SMALL)
-    assert json.loads((path / "FASTNESS").read_text())["format"] == FORMAT
-    assert store.verify() == []
-    writer = Writer(store)
-    assert (writer.number, store.prune_horizon(RANGE)) == (1, 1)
-    with pytest.raises(InvariantViolation):
-        writer.apply(commit(2, a="3"))
-    writer.send(writer.change(commit(3, a="3"), records={b"i": b"1"}))
-    store.close()
-    store = RocksStore.open(path, limits=SMALL)
-    assert store.range_records(RANGE) == {b"i": b"1"}
-    assert seen(store.scan(ALL_KEYS, at=2, limit=9)) == {"a": "2"}
-    store.close()
 
 
 def test_another_engine_is_named(closed: Path) -> None:

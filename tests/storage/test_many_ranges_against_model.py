@@ -17,9 +17,9 @@ from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 from fastness.encoding.intervals import KeyInterval
 from fastness.errors import Fenced, SnapshotTooOld
 from fastness.storage import EPOCH_MAX, Batch, CommittedWrites, Inherited, MemoryStore, Store
-from fastness.storage.cells import value_of
+from fastness.storage.cells import expiry_of, lasting
 from tests.storage.homes import ALL_KEYS, Home, MemoryHome, RocksHome
-from tests.storage.model import VersionModel
+from tests.storage.model import Told, VersionModel, require_same_scan
 from tests.storage.ranges_conformance import rows_of_versions
 
 KEYS = [b"", b"\x00", b"\x00\xff", b"a", b"a\x00", b"ab", b"b", b"c", b"d", b"\xfe\xff"]
@@ -30,6 +30,8 @@ intervals = st.tuples(keys, st.sampled_from([*KEYS, b"\xff"])).map(
 writes = st.dictionaries(keys, st.none() | st.binary(max_size=3), max_size=4)
 wide_writes = st.dictionaries(keys, st.none() | st.binary(max_size=3), min_size=3, max_size=6)
 picks = st.integers(0, 7)
+lifetimes = st.none() | st.integers(-4, 9)
+LIFETIME_MAX = 9
 
 
 @dataclass
@@ -52,6 +54,7 @@ class Decided:
     timestamp: int
     writes: dict[bytes, bytes | None]
     erased: list[KeyInterval]
+    lifetime: int | None = None
 
     def holds(self, key: bytes) -> bool:
         """Whether a key is locked."""
@@ -73,7 +76,18 @@ class Decided:
         outside = (KeyInterval(b"", interval.begin), KeyInterval(interval.end, b"\xff\xff"))
         rest = [clipped(one, side) for one in self.erased for side in outside]
         self.erased = [one for one in rest if one is not None]
-        return CommittedWrites(self.timestamp, part, erased)
+        return CommittedWrites(
+            self.timestamp, part, erased, expiries_of(part, self.timestamp, self.lifetime)
+        )
+
+
+def expiries_of(
+    writes: dict[bytes, bytes | None], timestamp: int, lifetime: int | None
+) -> dict[bytes, int] | None:
+    """When the values of a commit expire: some were written too late to be seen by anybody."""
+    if lifetime is None:
+        return None
+    return {key: max(timestamp + lifetime, 1) for key in writes if writes[key] is not None}
 
 
 def clipped(one: KeyInterval, other: KeyInterval) -> KeyInterval | None:
@@ -99,6 +113,10 @@ class World:
         """Whether nothing in an interval is locked."""
         return not any(transaction.reaches(interval) for transaction in self.decided)
 
+    def horizon_of(self, key: bytes) -> int:
+        """From when on a key can be read."""
+        return self.horizon(KeyInterval(key, key + b"\x00"))
+
     def horizon(self, interval: KeyInterval = ALL_KEYS) -> int:
         """From when on an interval can be read."""
         over = [part for part in self.ranges.values() if clipped(part.interval, interval)]
@@ -120,7 +138,7 @@ class RangesMachine(RuleBasedStateMachine):
         self.world.ranges[1] = ModelRange(ALL_KEYS, 1)
         self._all_durable()
         for number in (0, 1):
-            self.commit(0, [dict.fromkeys(KEYS, b"%d" % number)], [], {})
+            self.commit(0, [dict.fromkeys(KEYS, b"%d" % number)], [], None, {})
 
     def make_home(self) -> Home:
         """The engine under test."""
@@ -132,6 +150,7 @@ class RangesMachine(RuleBasedStateMachine):
         pick=picks,
         written=st.lists(writes, min_size=1, max_size=4),
         erased=st.lists(intervals, max_size=1),
+        lifetime=lifetimes,
         records=st.dictionaries(st.binary(max_size=2), st.none() | st.just(b"r"), max_size=2),
     )
     def commit(
@@ -139,24 +158,34 @@ class RangesMachine(RuleBasedStateMachine):
         pick: int,
         written: list[dict[bytes, bytes | None]],
         erased: list[KeyInterval],
+        lifetime: int | None,
         records: dict[bytes, bytes | None],
     ) -> None:
         """Write a batch of one range, with its records; its last commit may erase as well."""
         range_id, part = self._picked(pick)
         commits = [self._one_range(part, 1 + pick % 2, one) for one in written[:-1]]
-        commits.append(self._one_range(part, 1, written[-1], *erased))
+        commits.append(self._one_range(part, 1, written[-1], *erased, lifetime=lifetime))
         self._send(Batch(range_id, part.epoch, part.number + 1, commits, records=records))
 
-    @rule(gap=st.integers(1, 3), written=wide_writes, erased=st.lists(intervals, max_size=1))
+    @rule(
+        gap=st.integers(1, 3),
+        written=wide_writes,
+        erased=st.lists(intervals, max_size=1),
+        lifetime=lifetimes,
+    )
     def decide(
-        self, gap: int, written: dict[bytes, bytes | None], erased: list[KeyInterval]
+        self,
+        gap: int,
+        written: dict[bytes, bytes | None],
+        erased: list[KeyInterval],
+        lifetime: int | None,
     ) -> None:
         """Lock keys of any ranges and draw a commit timestamp for what is written there."""
         free = {key: value for key, value in written.items() if self.world.free(key)}
         gone = [one for one in erased if one.begin < one.end and self.world.unlocked(one)]
         if free or gone:
             self.clock += gap
-            self.world.decided.append(Decided(self.clock, free, gone))
+            self.world.decided.append(Decided(self.clock, free, gone, lifetime))
 
     @precondition(lambda self: self.world.decided)
     @rule(pick=picks, first=picks, count=st.integers(1, 3), gaps=st.lists(st.just(1), max_size=1))
@@ -271,7 +300,8 @@ class RangesMachine(RuleBasedStateMachine):
         for part in self.world.ranges.values():
             for at in range(max(part.horizon, self.clock - 20), self.clock + 1):
                 expected = self.world.versions.scan(part.interval, at, 99, reverse=False)
-                assert self.store.scan(part.interval, at=at, limit=99) == expected
+                found = self.store.scan(part.interval, at=at, limit=99)
+                require_same_scan(found, expected, 99, self.world.horizon_of)
 
     # What happens to the store.
 
@@ -301,13 +331,19 @@ class RangesMachine(RuleBasedStateMachine):
     def read(self, interval: KeyInterval, back: int, limit: int, *, reverse: bool) -> None:
         """Read at a timestamp that the ranges of what is read retain, and now."""
         at = max(self.clock - back, self.world.horizon(interval))
-        expected = self.world.versions.scan(interval, at, limit, reverse=reverse)
-        assert self.store.scan(interval, at=at, limit=limit, reverse=reverse) == expected
-        newest = self.world.versions.scan(interval, self.clock, limit, reverse=reverse)
-        assert self.store.scan_newest(interval, limit=limit, reverse=reverse) == newest
+        horizon_of = self.world.horizon_of
+        expected = self.world.versions.scan(interval, at, 99, reverse=reverse)
+        found = self.store.scan(interval, at=at, limit=limit, reverse=reverse)
+        require_same_scan(found, expected, limit, horizon_of, reverse=reverse)
+        newest = self.world.versions.scan(interval, self.clock, 99, reverse=reverse)
+        found = self.store.scan_newest(interval, limit=limit, reverse=reverse)
+        require_same_scan(found, newest, limit, horizon_of, reverse=reverse)
         for key in KEYS:
-            at = max(self.clock - back, self.world.horizon(KeyInterval(key, key + b"\x00")))
-            assert self.store.get(key, at) == self.world.versions.get(key, at)
+            horizon = horizon_of(key)
+            at = max(self.clock - back, horizon)
+            cell, known = self.store.get(key, at), self.world.versions.get(key, at)
+            assert lasting(cell, horizon) == lasting(known, horizon)
+            assert cell in {None, known}
         self.verify()
 
     @rule(back=st.integers(0, 12), length=st.integers(0, 12))
@@ -319,19 +355,19 @@ class RangesMachine(RuleBasedStateMachine):
                 self.store.changes(after, after + length, 99)
             return
         found = [
-            (change.timestamp, key, value)
+            (change.timestamp, list(change.writes))
             for change in self.store.changes(after, after + length, 99)
-            for key, value in change.writes
         ]
-        told = self.world.versions.changes(after, after + length)
-        assert [timestamp for timestamp, _all in groupby(found, key=lambda one: one[0])] == [
-            timestamp for timestamp, _all in groupby(told, key=lambda one: one[0])
+        expected = self.world.versions.changes(after, after + length)
+        assert self._one_by_one(found) == self._one_by_one(expected)
+
+    def _one_by_one(self, told: Told) -> Told:
+        """What is certain of changes, all of one timestamp together, in the order told."""
+        certain = self.world.versions.certain(told, self.world.horizon_of)
+        return [
+            (timestamp, sorted(write for _timestamp, writes in parts for write in writes))
+            for timestamp, parts in groupby(certain, key=lambda one: one[0])
         ]
-        assert sorted(found, key=lambda one: one[:2]) == sorted(
-            (timestamp, key, None if cell is None else value_of(cell))
-            for timestamp, cells in told
-            for key, cell in cells
-        )
 
     def verify(self) -> None:
         """Nothing is ever found wrong, and every range is as it should be."""
@@ -347,7 +383,7 @@ class RangesMachine(RuleBasedStateMachine):
                 self.store.open_range(range_id, EPOCH_MAX)
 
     def teardown(self) -> None:
-        """Resolve and prune everything: nothing but the newest versions may be left."""
+        """Resolve and prune everything: nothing but what is there for ever may be left."""
         self.verify()
         for range_id, part in self.world.ranges.items():
             resolved = self._parts(part.interval, 0, len(self.world.decided))
@@ -355,11 +391,14 @@ class RangesMachine(RuleBasedStateMachine):
         assert not self.world.decided
         self.verify()
         self.look_everywhere()
+        self.clock += LIFETIME_MAX + 1
         for range_id, part in self.world.ranges.items():
             part.horizon = self.clock
             while self.store.prune(range_id, part.interval, part.horizon, 3):
                 pass
         assert rows_of_versions(self.store, range(1, self.ids + 1)) == 0
+        left = self.store.scan_newest(ALL_KEYS, limit=99)
+        assert not any(expiry_of(cell) for _key, cell in left)
         self.read(ALL_KEYS, 0, 99, reverse=False)
         self.store.close()
 
@@ -379,6 +418,7 @@ class RangesMachine(RuleBasedStateMachine):
         gap: int,
         written: dict[bytes, bytes | None],
         *erased: KeyInterval,
+        lifetime: int | None = None,
     ) -> CommittedWrites:
         """A commit of what of these writes lies in a range and is not locked."""
         self.clock += gap
@@ -388,7 +428,8 @@ class RangesMachine(RuleBasedStateMachine):
             for key, value in written.items()
             if part.interval.contains(key) and self.world.free(key)
         }
-        return CommittedWrites(self.clock, free, tuple(filter(self.world.unlocked, gone)))
+        unlocked = tuple(filter(self.world.unlocked, gone))
+        return CommittedWrites(self.clock, free, unlocked, expiries_of(free, self.clock, lifetime))
 
     def _parts(self, interval: KeyInterval, first: int, count: int) -> list[CommittedWrites]:
         """Parts of decided transactions in an interval, taken from them, the last first."""

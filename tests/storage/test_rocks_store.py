@@ -5,11 +5,12 @@ from __future__ import annotations
 import pytest
 
 from tests.storage.conformance import StoreConformance
+from tests.storage.expiry_conformance import ExpiryConformance
 from tests.storage.homes import Home, RocksHome
 from tests.storage.ranges_conformance import RangesConformance
 
 
-class TestRocksStore(StoreConformance, RangesConformance):
+class TestRocksStore(StoreConformance, RangesConformance, ExpiryConformance):
     """The contract, kept by the RocksDB store."""
 
     @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from struct import Struct
 
 import pytest
 from hypothesis import given
@@ -41,6 +40,23 @@ def test_expiring_cells_round_trip(timestamp: int, expires: int, value: bytes, a
     assert found == (timestamp, expires, value)
     assert cells.value_at(cell, at) == (value if at < expires else None)
     assert not cell < cells.bound(TIMESTAMP_MAX - 1)
+
+
+@given(timestamps, timestamps, st.binary(max_size=3), timestamps, timestamps)
+def test_what_pruning_takes_nobody_would_see(
+    timestamp: int, expires: int, value: bytes, horizon: int, later: int
+) -> None:
+    """A cell that does not last was committed at or below the horizon and shows nothing above."""
+    cell = cells.expiring(timestamp, expires, value)
+    if cells.lasting(cell, horizon) is None:
+        assert timestamp <= horizon
+        assert cells.value_at(cell, horizon) is None
+        assert cells.value_at(cell, max(horizon, later)) is None
+    else:
+        assert expires == 0 or timestamp > horizon or cells.value_at(cell, horizon) == value
+    plain = cells.plain(timestamp, value)
+    assert cells.lasting(plain, horizon) == plain
+    assert (cells.gone_from(plain), cells.lasting(None, horizon)) == (0, None)
 
 
 @given(keys, timestamps, keys, timestamps)
@@ -102,14 +118,16 @@ def test_range_rows_round_trip(
     assert layout.decode_range_id(layout.range_row(range_id)) == range_id
 
 
-@given(numbers, numbers, timestamps, timestamps)
-def test_range_rows_of_the_first_format_are_read(
-    epoch: int, number: int, applied: int, horizon: int
+@given(timestamps, keys, timestamps, keys)
+def test_expiry_rows_sort_by_when_nobody_sees_them(
+    one: int, key: bytes, two: int, other: bytes
 ) -> None:
-    """Format 1 knew no batch given up, and every commit it applied was of one range."""
-    value = Struct(">QQQQ").pack(epoch, number, applied, horizon)
-    expected = RangeRow(epoch, number, applied, horizon, 0, applied)
-    assert layout.decode_range_value(value) == expected
+    """Rows of expiry are ordered by their moment first, and give back moment and key."""
+    rows = layout.expiry_row(one, key), layout.expiry_row(two, other)
+    assert (rows[0] < rows[1]) == ((one, key) < (two, other))
+    assert layout.split_expiry_row(rows[0]) == (one, key)
+    if one < TIMESTAMP_MAX:
+        assert rows[0] < layout.expiry_row(one + 1, b"")
 
 
 @given(numbers, st.binary(max_size=20), numbers, st.binary(max_size=20))
@@ -171,11 +189,14 @@ def test_any_bytes_decode_or_are_refused(one: bytes, two: bytes) -> None:
     decodes_or_refuses(layout.decode_range_value, one)
     decodes_or_refuses(layout.decode_range_id, one)
     decodes_or_refuses(layout.split_record_row, one)
+    decodes_or_refuses(layout.split_expiry_row, one)
     decodes_or_refuses(layout.split_record_row, b"s" + two)
     decodes_or_refuses(cells.timestamp_of, one)
     decodes_or_refuses(cells.expiry_of, one)
     decodes_or_refuses(cells.value_of, one)
     decodes_or_refuses(cells.value_at, one, 7)
+    decodes_or_refuses(cells.gone_from, one)
+    decodes_or_refuses(cells.lasting, one, 7)
     decodes_or_refuses(decode_notes, one + two, Path("HIGHWATER"))
 
 
@@ -194,7 +215,10 @@ def test_timestamps_out_of_range_are_refused() -> None:
     with pytest.raises(StoreDamaged):
         layout.split_history_row(b"a\x00" + b"\xff" * 8)
     with pytest.raises(StoreDamaged):
-        layout.decode_range_value(b"\xff" * 32)
+        layout.decode_range_value(b"\xff" * 48)
+    for malformed in (b"\xff" * 9, bytes(7)):
+        with pytest.raises(StoreDamaged):
+            layout.split_expiry_row(malformed)
 
 
 @pytest.mark.parametrize(

@@ -6,10 +6,11 @@ import pytest
 from rocksdict import AccessType
 
 from fastness.encoding.intervals import KeyInterval
-from fastness.storage import InspectedStore
+from fastness.storage import CommittedWrites, InspectedStore
 from fastness.storage.cells import plain
 from fastness.storage.layout import (
     Table,
+    expiry_row,
     history_row,
     log_row,
     log_value,
@@ -55,6 +56,11 @@ WRONG: dict[str, tuple[Planted, str]] = {
     "a state row that is none": ([(Table.STATE, b"x", b"x")], "of no kind known"),
     "a record of no range": ([(Table.STATE, record_row(9, b"i"), b"")], "which is unknown"),
     "a record row that is none": ([(Table.STATE, b"s1", b"")], "does not name a record"),
+    "a version that expires unseen": (
+        [(Table.EXPIRY, expiry_row(7, b"e"), None)],
+        "which no row tells",
+    ),
+    "an expiry row that is none": ([(Table.EXPIRY, b"a", b"")], "is not a timestamp and a key"),
     "a deleted key that lives": ([(Table.NEWEST, b"d", plain(2, b""))], "was deleted at 4"),
 }
 
@@ -67,6 +73,7 @@ def test_what_is_wrong_is_found(rocks_home: RocksHome, wrong: str) -> None:
     writer.apply(commit(1, a="1", c="1", d="1"), commit(2, b="2"))
     writer.apply(commit(3, a="3"))
     writer.apply(commit(4, a="4", d=None))
+    writer.apply(CommittedWrites(5, {b"e": b"5"}, expiries={b"e": 7}))
     assert store.verify() == []
     store.close()
     planted, told = WRONG[wrong]

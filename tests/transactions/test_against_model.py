@@ -494,12 +494,9 @@ class KeyValueMachine(RuleBasedStateMachine):
 
     @rule()
     def keep_up(self) -> None:
-        """Background work: what has expired goes, what is old is pruned; nobody may notice."""
-        now = self.database.now()
-        gone = {key for key, entry in self.model.newest().items() if not entry.is_alive(now)}
+        """Background work: what is old, or expired before, is pruned; nobody may notice."""
         self.database.embedded.upkeep_step()
         self.moments.append(self.database.now())
-        self.model.touched.append((self.moments[-1], dumb.Touched(gone)))
 
     @rule(now_and_then=st.integers(0, 1))
     def restart(self, now_and_then: int) -> None:

@@ -1,4 +1,4 @@
-"""Background upkeep, in small steps: pruning, expiry, building indexes.
+"""Background upkeep, in small steps: pruning, building indexes.
 
 One daemon thread per database. It sleeps `IDLE_S` while there is nothing to do, and between
 steps for as long as the last one took, `limits.prune_pause_ms` at most: it never stalls anybody,
@@ -10,7 +10,8 @@ from __future__ import annotations
 import logging
 from threading import Event, Thread
 
-from fastness.client.attempts import ELDEST, Place, run_attempts
+from fastness.client.attempts import Place, run_attempts
+from fastness.client.running import ELDEST
 from fastness.errors import (
     DatabaseClosed,
     DeadlineExceeded,
@@ -18,14 +19,9 @@ from fastness.errors import (
     Retryable,
     StoreError,
 )
-from fastness.hosting import InlineHost
 from fastness.model.operations import build_step
-from fastness.storage import cells
-from fastness.transactions import EXPIRY_PREFIX, KeyValueTransaction
 
 IDLE_S = 1.0
-EXPIRED_STEP = 500
-"""Expired values removed in one transaction."""
 
 _log = logging.getLogger("fastness.upkeep")
 
@@ -79,12 +75,11 @@ class Upkeep:
             pause_s = min(took_s, self._engine.limits.prune_pause_ms / 1_000) if more else IDLE_S
 
     def step(self) -> bool:
-        """Build, expire and prune a little; whether there may be more."""
+        """Build and prune a little; whether there may be more."""
         self._engine.sync_relaxed()
         self._engine.expire_reservations()
-        expired = remove_expired(self._engine, EXPIRED_STEP)
         pruned = self._engine.prune_step()
-        return self._build() or expired >= EXPIRED_STEP or pruned > 0
+        return self._build() or pruned > 0
 
     def _build(self) -> bool:
         """One step of building indexes and totals, or of clearing dropped ones."""
@@ -101,25 +96,3 @@ class Upkeep:
         if step.finished:
             self._place.refresh_schema()
         return True
-
-
-def remove_expired(engine: InlineHost, limit: int) -> int:
-    """Remove up to `limit` values that have expired, in one ordinary transaction; how many.
-
-    `EXPIRY_PREFIX` keys are in order of expiry. One whose value was since overwritten or
-    given another expiry only goes itself.
-    """
-    tx = KeyValueTransaction(engine, priority=ELDEST)
-    now = tx.read_timestamp
-    end = EXPIRY_PREFIX + (now + 1).to_bytes(8, "big")
-    marks, _more = tx.unchecked_scan(EXPIRY_PREFIX, end, limit, reverse=False, snapshot=True)
-    for mark, _ in marks:
-        start = len(EXPIRY_PREFIX) + 8
-        expires_at, key = int.from_bytes(mark[start - 8 : start], "big"), mark[start:]
-        cell = engine.newest(key)
-        if cell is not None and cells.expiry_of(cell) == expires_at:
-            tx.add_read_conflict_key(key)
-            tx.unchecked_delete(key)
-        tx.unchecked_delete(mark)
-    tx.commit()
-    return len(marks)

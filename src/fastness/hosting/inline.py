@@ -41,6 +41,7 @@ from fastness.invariants import check, present
 from fastness.limits import Limits
 from fastness.ranges import COMMITTED, FAILED, JOINED, Commit, CommitState, Reservation, Waiter
 from fastness.runtime import Clock
+from fastness.storage import cells
 from fastness.storage.contract import Batch, Store
 
 EVERY_KEY = KeyInterval(b"", SYSTEM_END)
@@ -340,14 +341,14 @@ class InlineHost(SnapshotReads):
         self._answer(settled)
 
     def prune_step(self) -> int:
-        """Remove a few versions that ended before the retained window; how many."""
+        """Remove a few versions that ended or expired before the retained window; how many."""
         # The oracle's time: the wall clock may jump ahead, and would take the window with it.
         retention_ms = self.limits.retention_ms
         horizon = self.read_timestamp() - from_milliseconds(retention_ms)
         if not self._pruning:
-            # Raising the horizon costs a sync: not for each second, and not for nothing.
+            # Raising the horizon costs a write: not for each second.
             least = self.prune_horizon + from_milliseconds(retention_ms // 100)
-            if horizon < max(least, 0) or self.prune_horizon >= self.store.applied:
+            if horizon < max(least, 0):
                 return 0
         removed = self.prune_to(max(horizon, self.prune_horizon))
         self._pruning = removed > 0
@@ -392,7 +393,9 @@ class InlineHost(SnapshotReads):
                 KeyInterval(key, successor(key)), since
             ):
                 return False
-        return self.store.get(key, self.visible) != self.cell_at(key, since)
+        # What had expired by `since` may be pruned between the two looks: nobody wrote it.
+        now, then = self.store.get(key, self.visible), self.cell_at(key, since)
+        return cells.lasting(now, since) != cells.lasting(then, since)
 
     @property
     def clock_jumps(self) -> int:

@@ -8,7 +8,7 @@ whole, after it is durable and before it is acknowledged.
 
 `applying` is raised before a batch reaches the store. A reader that finds a newest cell at or
 below its timestamp is done; one that finds something newer, or nothing at all while
-`applying` is above its timestamp, asks the store for its moment.
+`applying` or the prune horizon is above its timestamp, asks the store for its moment.
 """
 
 from __future__ import annotations
@@ -145,12 +145,14 @@ class SnapshotReads:
         """The first `limit` entries of the interval as of `at`, with their cells.
 
         The newest entries are the right ones unless something in the interval was written
-        above `at`. `applying` is read after them, and rises before a batch is applied, so
-        a batch whose effect they show is never missed.
+        above `at`, or what had not expired at `at` was pruned. `applying` and the horizon are
+        read after them, and rise before a batch is applied and anything is pruned: nothing
+        whose effect they show is missed.
         """
         if self._failure is not None:
             self._refuse_if_ended()
         items = self.store.scan_newest(interval, limit=limit, reverse=reverse)
+        self._refuse_if_pruned(at)
         if self.applying > at:
             with self._mutex:
                 touched = self._failure is not None or self._range.touches(interval, at)

@@ -3,7 +3,8 @@
 A watch carries the version its owner saw. It is compared at registration, so a write between
 the read and the registration is not missed. A watch fires at most once; whoever wants more
 registers again with the version then seen. It may fire for a write that left the value as it
-was, never misses one that changed it.
+was, never misses one that changed it. A value that expires is written by nobody, and neither that
+nor its removal fires a watch: whoever waits for the end of one waits until then.
 """
 
 from __future__ import annotations

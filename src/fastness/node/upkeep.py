@@ -2,10 +2,11 @@
 
 The horizon of a range follows the time of the oracle, not of any clock here: the highest
 timestamp known to be issued, less the retention. It stays below the range's closed timestamp,
-so that whoever follows changes is not overtaken, and does not pass the range's last commit. The
-leaseholder refuses reads below it before the store removes anything. It is not raised while the
-range changes its shape: the child of a split begins with the horizon its parent had when the split
-was written, and a step sent later, for the parent of before, would reach into the child.
+so that whoever follows changes is not overtaken, but passes the range's last commit: what has
+expired since goes, though nobody commits. The leaseholder refuses reads below it before the store
+removes anything. It is not raised while the range changes its shape: the child of a split begins
+with the horizon its parent had when the split was written, and a step sent later, for the parent
+of before, would reach into the child.
 """
 
 from __future__ import annotations
@@ -34,16 +35,15 @@ class Upkeep:
         """Prune every range held, again and again."""
         while True:
             await pause(self._site.process, self._site.limits.prune_every_ms)
+            if self._held:
+                # Where nobody commits nothing else tells how the oracle's time goes on.
+                self._site.draws.observe()
             for shell in self._held:
                 await self._prune(shell)
 
     def _horizon(self, shell: RangeShell) -> Timestamp:
         retained = from_milliseconds(self._site.limits.retention_ms)
-        leaseholder = shell.leaseholder
-        # The latest state is read as of the last commit, however long ago that was. Nothing
-        # ended after it, so a higher horizon would remove no more.
-        applied = leaseholder.range.visible
-        return min(self._site.post.issued - retained, leaseholder.closed - 1, applied)
+        return min(self._site.post.issued - retained, shell.leaseholder.closed - 1)
 
     async def _prune(self, shell: RangeShell) -> None:
         site, limits = self._site, self._site.limits

@@ -4,14 +4,12 @@
 
     00 .. ff      keys and values
     ff 01, ff 02  typed records and their schema
-    ff 03         when values expire: made again as they are written, so not copied
     ff 04         marks of operations: of this database alone, so not copied
 """
 
 from __future__ import annotations
 
 from fastness.encoding.intervals import SYSTEM_END, USER_END, KeyInterval, prefix_end
-from fastness.transactions import EXPIRY_PREFIX
 
 OPERATIONS_PREFIX = b"\xff\x04"
 IMPORT_KEY = OPERATIONS_PREFIX + b"import"
@@ -19,8 +17,7 @@ IMPORT_KEY = OPERATIONS_PREFIX + b"import"
 
 PLAIN = KeyInterval(b"", USER_END)
 RECORDS = (
-    KeyInterval(USER_END, EXPIRY_PREFIX),
-    KeyInterval(prefix_end(EXPIRY_PREFIX), OPERATIONS_PREFIX),
+    KeyInterval(USER_END, OPERATIONS_PREFIX),
     KeyInterval(prefix_end(OPERATIONS_PREFIX), SYSTEM_END),
 )
 COPIED = (PLAIN, *RECORDS)

@@ -183,7 +183,11 @@ class Reads:
         cells, entries, horizon = found
         owner.raise_horizon(horizon)
         if reading.at < owner.prune_horizon:
-            owner.refuse(reading.caller, _too_old(reading.at, owner.prune_horizon))
+            if reading.read.at:
+                owner.refuse(reading.caller, _too_old(reading.at, owner.prune_horizon))
+            else:
+                # The horizon passed the last commit meanwhile: the client names a moment above.
+                owner.ports.answer(reading.caller, Pending())
             return
         complete = True
         if reading.scan is not None and len(entries) >= reading.scan.limit:

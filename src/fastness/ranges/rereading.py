@@ -2,8 +2,9 @@
 
 Every key and interval the commit read is read again at its read timestamp and at `through`, the
 highest durable timestamp of the range; where both agree, version by version, the reads are
-true up to `through`, and the range's memory covers the rest. Written as a generator: it yields
-what it wants read, is sent the answer, and returns the first key that changed.
+true up to `through`, and the range's memory covers the rest. A version that had expired by the
+first of the two moments counts as absent at both: pruning may take it away in between. Written as a
+generator: it yields what it wants read, is sent the answer, and returns the first key that changed.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ def _keys(keys: list[bytes], since: Timestamp, through: Timestamp) -> Rereading:
         before, _ = yield (page, None, since)
         after, _ = yield (page, None, through)
         for key, old, new in zip(page, before, after, strict=True):
-            if old != new:
+            if cells.lasting(old, since) != cells.lasting(new, since):
                 return key, _written_at(new)
     return None
 
@@ -55,12 +56,24 @@ def _interval(interval: KeyInterval, since: Timestamp, through: Timestamp) -> Re
         scan = Scan(begin, interval.end, PAGE_ENTRIES)
         _, old = yield ([], scan, since)
         _, new = yield ([], scan, through)
-        if old != new:
-            key = min(key for key, _ in set(old) ^ set(new))
+        # Up to here both have told everything: a page that is not full tells of the rest too.
+        last = min((page[-1][0] for page in (old, new) if len(page) == PAGE_ENTRIES), default=None)
+        differing = _lasting(old, since, last) ^ _lasting(new, since, last)
+        if differing:
+            key = min(key for key, _ in differing)
             return key, _written_at(dict(new).get(key))
-        if len(old) < PAGE_ENTRIES:
+        if last is None:
             return None
-        begin = successor(old[-1][0])
+        begin = successor(last)
+
+
+def _lasting(page: list[Item], since: Timestamp, last: bytes | None) -> set[Item]:
+    """The entries of a page up to a key, without those that had expired by `since`."""
+    return {
+        (key, cell)
+        for key, cell in page
+        if (last is None or key <= last) and cells.lasting(cell, since) is not None
+    }
 
 
 def _written_at(cell: bytes | None) -> Timestamp:

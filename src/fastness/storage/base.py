@@ -13,7 +13,7 @@ Readers take no lock of this class. What makes that right:
 * A batch moves versions from newest to history in one atomic write. A reader looks at newest
   first and at history after: a version that had already left newest is in history by then.
   One that leaves between is seen in both, which `scan_at` allows for. Pruning removes only
-  versions no reader above its horizon can need.
+  versions no reader at or above its horizon sees anything of, from the newest table too.
 """
 
 from __future__ import annotations
@@ -76,6 +76,8 @@ class RowStore(ABC):
         self._refusal: FastnessError | None = None
         self._ranges: dict[int, RangeRow] = {}
         self._places: dict[int, PrunePlace] = {}
+        self.expired_pruned = 0
+        """Expired versions that pruning has removed since the store was opened."""
         self._applied: Timestamp = 0
         self._bound: Timestamp = 0
         self._renew_locks()
@@ -93,7 +95,7 @@ class RowStore(ABC):
 
     @abstractmethod
     def _view(self, interval: KeyInterval) -> AbstractContextManager[View]:
-        """A view of the versions of the keys in `interval`, and of the whole log and state."""
+        """A view of the versions of the keys in `interval`, and of all the other tables."""
 
     @abstractmethod
     def _write_batch(self, rows: PlannedRows) -> None:
@@ -331,14 +333,19 @@ class RowStore(ABC):
             row = self._row(range_id)
             held(row, range_id, epoch, "pruning it")
             horizon = max(horizon, row.prune_horizon)
-            if horizon > row.prune_horizon:
-                self._record_range(range_id, row._replace(prune_horizon=horizon))
             place = place_for(self._places.get(range_id), interval)
             with self._view(EVERYTHING) as view:
                 step = prune_step(view, horizon, limit, place)
-            if step.rows:
-                self._perform(lambda: self._write_rows(step.rows), Step.PRUNE_BEGIN, Step.PRUNE_END)
+            puts = list(step.rows)
+            if horizon > row.prune_horizon:
+                row = row._replace(prune_horizon=horizon)
+                puts.append((Table.STATE, range_row(range_id), range_value(row)))
+            # Before anything goes: whoever reads below the horizon looks at it after.
+            self._ranges[range_id] = row
+            if puts:
+                self._perform(lambda: self._write_rows(puts), Step.PRUNE_BEGIN, Step.PRUNE_END)
             self._places[range_id] = step.place
+            self.expired_pruned += step.expired
             return len(step.rows) + step.passed
 
     def prune_horizon(self, range_id: int) -> Timestamp:

@@ -68,6 +68,23 @@ def expiry_of(cell: bytes) -> int:
     return expires_at
 
 
+def gone_from(cell: bytes) -> int:
+    """The timestamp from which a cell shows nothing to anybody; 0 where it never expires.
+
+    Its expiry, or its commit where that is later: a value may be written that has expired.
+    """
+    expires_at = expiry_of(cell)
+    return max(expires_at, timestamp_of(cell)) if expires_at else 0
+
+
+def lasting(cell: bytes | None, horizon: int) -> bytes | None:
+    """The cell, or `None` where pruning up to `horizon` may take it, or has taken it, away.
+
+    Readers at or above the horizon see no difference; whoever compares cells must make none.
+    """
+    return None if cell is not None and 0 < gone_from(cell) <= horizon else cell
+
+
 def value_of(cell: bytes) -> bytes:
     """The value alone, whether or not it has expired."""
     return cell[8:] if cell[:1] < b"\x80" else cell[16:]

@@ -3,10 +3,11 @@
 A store is the durable home of many ranges. It keeps every value in versions, and keeps the
 newest version of each key where one point lookup finds it::
 
-    newest    key                 -> cell                      the live, newest versions
+    newest    key                 -> cell                      the newest versions
     history   key, ended          -> cell                      overwritten versions: each was
                                                                the newest in [committed, ended)
     log       commit timestamp    -> keys written              in commit order
+    expiry    gone from, key      -> nothing                   versions that expire, in that order
     state     name                -> bytes                     range rows, the records ranges keep
                                                                for themselves, small marks
 
@@ -124,11 +125,14 @@ class Change:
     """The keys one transaction changed, with the values it gave them (`None`: deleted).
 
     In key order. Deleting what was absent changes nothing and is not listed; a transaction
-    that changed nothing has no `Change`.
+    that changed nothing has no `Change`. That a value has expired is no change, nor is its
+    removal: `expiries` tells beforehand when it will. Deleting one is listed until it is removed.
     """
 
     timestamp: Timestamp
     writes: tuple[tuple[bytes, bytes | None], ...]
+    expiries: tuple[tuple[bytes, Timestamp], ...] = ()
+    """The written keys whose value expires, and when."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +205,10 @@ class Store(Protocol):
         ...
 
     def get(self, key: bytes, at: Timestamp) -> bytes | None:
-        """The cell of the version newest at `at`, expired or not; `None` if absent then."""
+        """The cell of the version newest at `at`; `None` if absent then.
+
+        One that had expired is given as it is, or as `None` where pruning has removed it.
+        """
         ...
 
     def get_many(self, keys: Sequence[bytes], at: Timestamp) -> list[bytes | None]:
@@ -275,10 +282,12 @@ class Store(Protocol):
 
         `interval` holds the keys the range answers for. What goes are their versions that ended
         at or below the horizon, and the log entries of those commits; an entry that names keys
-        of other ranges too loses this range's. The horizon is durable before the first of them
-        is removed, and never sinks.
+        of other ranges too loses this range's. Then the newest versions that were committed and
+        have expired at or below the horizon go, as if they had been deleted, but by no commit.
+        The horizon rises at once, is as durable as what is removed, and never sinks: only what
+        was resolved late is ever applied at or below it.
 
-        Returns the rows removed or rewritten and the entries of others passed over, together
+        Returns the rows removed or rewritten and the rows of others passed over, together
         at most `limit`; 0 means that nothing is left to do at or below the horizon. Raises
         `Fenced` for a range closed for good, and if `epoch` is given and not the one open:
         a leaseholder deposed meanwhile no longer knows which keys are the range's.

@@ -1,10 +1,11 @@
-"""The rows of a store's four tables as bytes; the same in every engine that keeps bytes.
+"""The rows of a store's five tables as bytes; the same in every engine that keeps bytes.
 
 ::
 
     newest    key                                         -> cell
     history   escaped key, 00, ended (8)                  -> cell
     log       commit timestamp (8), range id (8)          -> keys fresh, replaced, deleted
+    expiry    gone from (8), key                          -> nothing
     state     'r', range id (8)                           -> six numbers (8 each), see `RangeRow`
               's', range id (8), name                     -> bytes of a record of the range
               'm', name                                   -> bytes of a mark
@@ -21,6 +22,10 @@ row to remove without searching for it, and verification every row to expect. Th
 keeps apart what one transaction wrote, at one timestamp, in two ranges of this store; once they
 are merged, the row of the surviving one may tell of both. A row whose keys belong to two ranges
 after a split loses, when one side is pruned, the keys of that side.
+
+An expiry row is written with a version that expires, and says from when on nobody sees it: its
+expiry, or its commit where that is later. It stays when the version is overwritten; pruning takes
+it away when its time has come, with the version if that is still the newest.
 
 Records of a range are rows it keeps for itself beside its versions: intents, transaction
 records, outcomes. Their names sort, and are found by the range's prefix.
@@ -46,12 +51,13 @@ TIMESTAMP_BYTES = 8
 
 
 class Table(IntEnum):
-    """The four tables of a store."""
+    """The five tables of a store."""
 
     NEWEST = 0
     HISTORY = 1
     LOG = 2
     STATE = 3
+    EXPIRY = 4
 
 
 Put = tuple[Table, bytes, bytes | None]
@@ -64,7 +70,6 @@ RANGE_ROWS = KeyInterval(b"r", b"s")
 _timestamp = Struct(">Q")
 _log_key = Struct(">QQ")
 _range_row = Struct(">QQQQQQ")
-_range_row_1 = Struct(">QQQQ")
 
 pack_timestamp = _timestamp.pack
 
@@ -183,6 +188,21 @@ def log_union(row: bytes, one: bytes, two: bytes) -> bytes:
     )
 
 
+def expiry_row(gone_from: Timestamp, key: bytes) -> bytes:
+    """The row of a version of `key` that nobody sees from `gone_from` on."""
+    return pack_timestamp(gone_from) + key
+
+
+def split_expiry_row(row: bytes) -> tuple[Timestamp, bytes]:
+    """From when on nobody sees the version an expiry row is of, and its key."""
+    if len(row) < TIMESTAMP_BYTES:
+        raise StoreDamaged(f"expiry row {row!r} is not a timestamp and a key")
+    gone_from: int = _timestamp.unpack_from(row)[0]
+    if gone_from > TIMESTAMP_MAX:
+        raise StoreDamaged(f"expiry row {row!r} is of {gone_from}, above every timestamp")
+    return gone_from, row[TIMESTAMP_BYTES:]
+
+
 class RangeRow(NamedTuple):
     """What a store keeps durably of one range."""
 
@@ -225,14 +245,10 @@ def range_value(row: RangeRow) -> bytes:
 
 
 def decode_range_value(value: bytes) -> RangeRow:
-    """The range a state row tells of; format 1 wrote four numbers."""
-    if len(value) == _range_row_1.size:
-        epoch, number, applied, horizon = _range_row_1.unpack(value)
-        row = RangeRow(epoch, number, applied, horizon, 0, applied)
-    elif len(value) == _range_row.size:
-        row = RangeRow(*_range_row.unpack(value))
-    else:
+    """The range a state row tells of."""
+    if len(value) != _range_row.size:
         raise StoreDamaged(f"a range's state row holds {len(value)} bytes, not {_range_row.size}")
+    row = RangeRow(*_range_row.unpack(value))
     if row.applied > TIMESTAMP_MAX or row.prune_horizon > TIMESTAMP_MAX:
         raise StoreDamaged(f"a range's state row holds impossible timestamps: {row}")
     if row.committed > row.applied or row.skipped > row.batch_number:

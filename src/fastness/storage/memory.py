@@ -1,6 +1,6 @@
 """The memory store: for tests, simulation and `memory:` databases.
 
-The same rows as on disk, in four dictionaries, each with its keys in order. Durability is
+The same rows as on disk, in five dictionaries, each with its keys in order. Durability is
 played: `crash` gives the store that would be found after a power failure, without what no
 `sync` had covered. Writers and readers of several rows share one lock; a point read of the
 newest version is a plain `dict.get`.
@@ -33,7 +33,7 @@ from fastness.storage.verification import Verification
 
 
 class _Tables:
-    """Four ordered tables, and what undoes every write that no sync has covered."""
+    """Five ordered tables, and what undoes every write that no sync has covered."""
 
     def __init__(self) -> None:
         self.values: dict[Table, dict[bytes, bytes]] = {table: {} for table in Table}
@@ -166,6 +166,7 @@ class MemoryStore(RowStore):
         puts += [(Table.NEWEST, key, cell) for key, cell in rows.newest.items()]
         puts += [(Table.LOG, *item) for item in rows.log]
         puts += [(Table.STATE, *item) for item in rows.state]
+        puts += [(Table.EXPIRY, row, b"") for row in rows.expiry]
         self._tables.write(puts)
 
     def _write_rows(self, puts: list[Put]) -> None:

@@ -23,6 +23,7 @@ from fastness.storage.contract import Batch, CommittedWrites
 from fastness.storage.layout import (
     RangeRow,
     Table,
+    expiry_row,
     history_end,
     history_row,
     log_row,
@@ -50,6 +51,8 @@ class PlannedRows:
     history: list[tuple[bytes, bytes]] = field(default_factory=list)
     log: list[tuple[bytes, bytes]] = field(default_factory=list)
     state: list[tuple[bytes, bytes | None]] = field(default_factory=list)
+    expiry: list[bytes] = field(default_factory=list)
+    """Rows that hold nothing; none is removed."""
 
 
 def plan(
@@ -141,6 +144,7 @@ def _plan_commit(
             expiring_value = writes[key]
             if expiring_value is not None:
                 overlay[key] = expiring(timestamp, expires_at, expiring_value)
+                rows.expiry.append(expiry_row(max(expires_at, timestamp), key))
     if fresh or replaced or deleted:
         rows.log.append((log_row(timestamp, range_id), log_value(fresh, replaced, deleted)))
 

@@ -1,6 +1,6 @@
 """Reads that need more than the newest table: versions at a timestamp, and the log.
 
-Written over `View`, one consistent sight of the four tables, so that every engine answers
+Written over `View`, one consistent sight of the tables, so that every engine answers
 alike. Which version of a key is visible at T::
 
     newest row      committed <= T                      it is this one
@@ -22,7 +22,7 @@ from typing import Protocol
 from fastness.encoding.intervals import KeyInterval
 from fastness.encoding.timestamps import TIMESTAMP_MAX, Timestamp
 from fastness.errors import SnapshotTooOld, StoreDamaged
-from fastness.storage.cells import bound, timestamp_of, value_of
+from fastness.storage.cells import bound, expiry_of, timestamp_of, value_of
 from fastness.storage.contract import Change, Item
 from fastness.storage.layout import (
     LogEntry,
@@ -241,6 +241,7 @@ def changes_between(
 
 def _change(view: View, entry: LogEntry) -> Change:
     writes: list[tuple[bytes, bytes | None]] = [(key, None) for key in entry.deleted]
+    expiries: list[tuple[bytes, Timestamp]] = []
     for key in (*entry.fresh, *entry.replaced):
         cell = cell_at(view, key, entry.timestamp)
         if cell is None or timestamp_of(cell) != entry.timestamp:
@@ -249,4 +250,6 @@ def _change(view: View, entry: LogEntry) -> Change:
                 "is gone: restore a backup"
             )
         writes.append((key, value_of(cell)))
-    return Change(entry.timestamp, tuple(sorted(writes)))
+        if expires_at := expiry_of(cell):
+            expiries.append((key, expires_at))
+    return Change(entry.timestamp, tuple(sorted(writes)), tuple(sorted(expiries)))

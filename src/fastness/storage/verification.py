@@ -3,11 +3,13 @@
 Checksums are the engine's; reading every row makes it test them. What is checked here is what
 the rows say together::
 
-    newest    a cell per key, committed at or below what was applied
+    newest    a cell per key, committed at or below what was applied; a row of expiry for each that
+              expires
     history   per key: versions follow each other without overlap, the newest after the last
     log       above the prune horizon: each entry's versions and ended versions are there, what it
               deleted is absent at its timestamp, and no version is there that it does not list
     state     rows decode; a record belongs to a range that is there
+    expiry    rows decode
 
 Memory stays bounded: the two directions of "log and versions agree" are compared as sums of
 row digests, not as sets.
@@ -20,7 +22,7 @@ from collections.abc import Callable, Iterator
 
 from fastness.encoding.timestamps import Timestamp
 from fastness.errors import StoreDamaged
-from fastness.storage.cells import HEADER_BYTES, timestamp_of
+from fastness.storage.cells import HEADER_BYTES, expiry_of, timestamp_of
 from fastness.storage.contract import Damage, Item
 from fastness.storage.layout import (
     IDENTITY_ROW,
@@ -29,8 +31,10 @@ from fastness.storage.layout import (
     Table,
     decode_range_id,
     decode_range_value,
+    expiry_row,
     history_row,
     log_entry,
+    split_expiry_row,
     split_history_row,
     split_record_row,
 )
@@ -42,7 +46,7 @@ REPORT_ROWS = 4_096
 
 
 class Verification:
-    """One pass over the four tables of a view; `run` gives what it found wrong."""
+    """One pass over the tables of a view; `run` gives what it found wrong."""
 
     def __init__(self, view: View, progress: Callable[[int], None]) -> None:
         self._view = view
@@ -55,7 +59,8 @@ class Verification:
 
     def run(self) -> list[Damage]:
         """Read everything; at most `DAMAGES_MAX` findings are listed."""
-        for check in (self._check_state, self._check_versions, self._check_log):
+        checks = (self._check_state, self._check_versions, self._check_log, self._check_expiry)
+        for check in checks:
             try:
                 check()
             except StoreDamaged as damage:
@@ -114,6 +119,7 @@ class Verification:
                 old = next(history, None)
             if live is not None and live[0] == key:
                 self._check_cell("newest", key, live[1], ended_last)
+                self._check_expires(key, live[1])
                 live = next(newest, None)
 
     def _check_old(self, key: bytes, item: Item, ended_last: Timestamp) -> Timestamp:
@@ -146,6 +152,18 @@ class Verification:
         if committed > self._horizon:
             self._version_digest += _digest(key, committed)
         return committed
+
+    def _check_expires(self, key: bytes, cell: bytes) -> None:
+        """Check that pruning will come by for a newest version that expires."""
+        if cell[:1] < b"\x80" or len(cell) < 2 * HEADER_BYTES:
+            return
+        row = expiry_row(max(expiry_of(cell), timestamp_of(cell)), key)
+        if self._view.get(Table.EXPIRY, row) is None:
+            self._note("expiry", f"{key!r} expires at {expiry_of(cell)}, which no row tells")
+
+    def _check_expiry(self) -> None:
+        for row, _nothing in self._read(Table.EXPIRY):
+            split_expiry_row(row)
 
     def _check_log(self) -> None:
         ended = versions = 0

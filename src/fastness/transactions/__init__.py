@@ -6,13 +6,12 @@ kinds, `buffer.py` the write buffer and read-your-writes, `retry.py` when to try
 
 from fastness.transactions.async_transaction import AsyncKeyValueTransaction
 from fastness.transactions.contract import Engine
-from fastness.transactions.core import EXPIRY_PREFIX, TransactionCore, TransactionState
+from fastness.transactions.core import TransactionCore, TransactionState
 from fastness.transactions.page import Page, Usage
 from fastness.transactions.retry import TURN_MS, Retries
 from fastness.transactions.transaction import KeyValueTransaction
 
 __all__ = [
-    "EXPIRY_PREFIX",
     "TURN_MS",
     "AsyncKeyValueTransaction",
     "Engine",

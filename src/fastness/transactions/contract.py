@@ -23,6 +23,8 @@ class Engine(Protocol):
     """The newest cell of a key. At or below the read timestamp it is the one to see."""
     applying: Timestamp
     """Raised before a batch is applied: above it nothing has ever been written."""
+    prune_horizon: Timestamp
+    """Raised before anything is pruned: what is absent below it may have been there."""
 
     def failure(self, error: Exception) -> FastnessError:
         """What an exception that `newest` let through means to the caller."""

@@ -41,10 +41,6 @@ from fastness.transactions.buffer import WriteBuffer, Written
 from fastness.transactions.contract import Engine
 from fastness.transactions.page import Page, Usage
 
-EXPIRY_PREFIX = b"\xff\x03"
-"""System keys that say when a value expires: prefix + expiry (8 bytes) + key."""
-
-
 WARN_AT = 0.8
 """The share of its budget from which a commit is worth a warning."""
 
@@ -230,8 +226,12 @@ class TransactionCore:
     def _read_slow(self, key: bytes, cell: bytes | None) -> bytes | None:
         """A cell that is absent, expiring, or newer than the snapshot."""
         at = self.read_timestamp
-        newer = self._engine.applying > at if cell is None else cells.timestamp_of(cell) > at
-        if newer:
+        if cell is None:
+            engine = self._engine
+            unsure = engine.applying > at or engine.prune_horizon > at
+        else:
+            unsure = cells.timestamp_of(cell) > at
+        if unsure:
             cell = self._engine.cell_at(key, at)
         value = cells.value_at(cell, at)
         if cell is not None and value is not None:
@@ -529,8 +529,6 @@ class TransactionCore:
         commit.stamped_values = buffer.stamped_values or None
         if buffer.expiries:
             commit.expiries = buffer.expiries
-            for key, expires_at in buffer.expiries.items():
-                buffer.writes[EXPIRY_PREFIX + expires_at.to_bytes(8, "big") + key] = b""
         commit.write_keys = self._write_keys
         commit.write_intervals = self._write_intervals
         commit.alive_until = self._alive_until
@@ -664,4 +662,4 @@ class TransactionCore:
         return KeyInterval(begin, min(end, USER_END))
 
 
-__all__ = ["EXPIRY_PREFIX", "TransactionCore", "TransactionState"]
+__all__ = ["TransactionCore", "TransactionState"]

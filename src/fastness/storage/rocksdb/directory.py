@@ -23,7 +23,6 @@ from fastness.storage.rocksdb.high_water import (
     read_high_water,
 )
 from fastness.storage.rocksdb.identity import (
-    FORMAT,
     HIGH_WATER_FILE,
     RESERVE_FILE,
     TABLES,
@@ -104,9 +103,6 @@ def _open_owned(path: Path, limits: Limits, ownership: Ownership, faults: Faults
         # Recovery wrote all it found in the logs to table files, durably.
         high_water.note(reached)
         reserve.hold()
-        if identity.format != FORMAT:
-            # Before the first row that an older version could not read.
-            write_identity(path, fresh_identity(identity.identity, "complete"))
     except BaseException as failed:
         tables.close_after(failed)
         raise

@@ -86,7 +86,7 @@ class Tables:
     def _batch_of(self, rows: PlannedRows) -> WriteBatch:
         batch = WriteBatch(raw_mode=True)
         put = batch.put
-        newest, history, log, states = self._in_order
+        newest, history, log, states, expiry = self._in_order
         for key, cell in rows.newest.items():
             if cell is None:
                 batch.delete(key, newest)
@@ -101,6 +101,8 @@ class Tables:
                 batch.delete(row, states)
             else:
                 put(row, state, states)
+        for row in rows.expiry:
+            put(row, b"", expiry)
         return batch
 
     def write_rows(self, puts: list[tuple[Table, bytes, bytes | None]]) -> None:

@@ -14,13 +14,12 @@ acknowledged in it, and the next open starts it over. A checkpoint's target is "
 it is whole; one that stayed so is refused, lest half a backup opens as an empty database.
 The identity stands in the tables as well; two directories mixed up by hand are found out.
 
-Format rule: a version of Fastness opens the formats it names in `FORMATS_READ`, and writes
-`FORMAT`. A newer format is refused: there is no way down but export and import. Whoever owns a
-directory of an older format that is read makes it one of `FORMAT` before writing anything;
-reading beside an owner changes nothing.
+Format rule: a version of Fastness opens and writes `FORMAT`, and refuses every other: the way up
+and down is export and import.
 
     1   a range's row has four numbers, and no range keeps records
-    2   rows as `fastness.storage.layout` has them; those of format 1 stay until written anew
+    2   four tables; what expires when stands among the keys, and only an embedded database keeps it
+    3   five tables, as `fastness.storage.layout` has them
 """
 
 from __future__ import annotations
@@ -34,8 +33,7 @@ import msgspec
 from fastness.errors import ForeignStore, StoreDamaged
 from fastness.storage.rocksdb.files import write_durably
 
-FORMAT = 2
-FORMATS_READ = frozenset({1, 2})
+FORMAT = 3
 PROGRAM = "fastness"
 ENGINE = "rocksdb"
 
@@ -98,7 +96,7 @@ def decode_identity(content: bytes, path: Path) -> Identity:
         ) from error
     if identity.program != PROGRAM:
         raise ForeignStore(f"{path} belongs to {identity.program!r}: name another directory")
-    if identity.format not in FORMATS_READ:
+    if identity.format != FORMAT:
         raise ForeignStore(_other_format(path, identity.format))
     if identity.engine != ENGINE:
         raise ForeignStore(f"{path} is of engine {identity.engine!r}, not {ENGINE!r}")

@@ -29,7 +29,7 @@ class RocksView:
     """A sight of the tables, for one reader, from its first look on; see `View`."""
 
     def __init__(self, tables: Tables, interval: KeyInterval) -> None:
-        """A view of the versions of the keys in `interval`, and of the whole log and state.
+        """A view of the versions of the keys in `interval`, and of all the other tables.
 
         The bounds keep cursors from wading through what was deleted beyond them.
         """
@@ -39,6 +39,7 @@ class RocksView:
             Table.HISTORY: history_interval(interval).end,
             Table.LOG: EVERYTHING.end,
             Table.STATE: EVERYTHING.end,
+            Table.EXPIRY: EVERYTHING.end,
         }
         self._cursors: dict[Table, RdictIter] = {}
 

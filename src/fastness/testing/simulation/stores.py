@@ -191,7 +191,11 @@ class SimulatedStore(Actor):
                 writes = {key: value for key, value in change.writes if where.contains(key)}
                 if writes:
                     self._pruned.setdefault(change.timestamp, {}).update(writes)
-        answer(self.home.prune(range_id, where, horizon, request.limit, epoch=request.epoch))
+        home = self.home
+        expired = home.expired_pruned
+        done = home.prune(range_id, where, horizon, request.limit, epoch=request.epoch)
+        self._network.counts["expired value removed"] += home.expired_pruned - expired
+        answer(done)
 
     def changes(self, answer: Answer, after: Timestamp, up_to: Timestamp, limit: int) -> None:
         """See `RemoteStore.changes`."""

@@ -17,8 +17,11 @@ from fastness.placement import oracle_role
 from fastness.ranges import reshaping, shape
 from fastness.ranges.leaseholder import Leaseholder
 from fastness.ranges.reads import Reads
-from fastness.storage import base
+from fastness.storage import base, cells, pruning
 from fastness.testing.simulation.bugs.planting import always, plant
+
+EARLY = 500 << 18
+"""Half a second, in timestamps."""
 
 
 def _shared_older_request(right: Any) -> Any:
@@ -213,6 +216,47 @@ plant(
     "reads below the prune horizon are served, whatever was removed",
     (Reads, "_begin", _begun_below),
     (Reads, "_done", _answered_below),
+)
+
+
+def _some_time_early(right: Any) -> Any:
+    def expiry_row(gone_from: int, key: bytes) -> Any:
+        return right(gone_from + EARLY, key)
+
+    return expiry_row
+
+
+def _of_those_committed_below(right: Any) -> Any:
+    def gone_from(cell: bytes) -> int:
+        gone: int = right(cell)
+        return gone if cells.timestamp_of(cell) <= gone - EARLY else 0
+
+    return gone_from
+
+
+plant(
+    "pruned-before-it-expired",
+    "1.8",
+    "pruning removes values that were committed below the horizon and expire soon above it",
+    (pruning, "expiry_row", _some_time_early),
+    (pruning, "gone_from", _of_those_committed_below),
+)
+
+
+class _Whenever(int):
+    """A moment that is any moment."""
+
+    __hash__ = int.__hash__
+
+    def __eq__(self, _other: object) -> bool:
+        return True
+
+
+plant(
+    "renewal-pruned-with-the-first",
+    "1.8",
+    "pruning removes the newest value of a key because an older one has expired",
+    (pruning, "gone_from", always(answer=_Whenever())),
 )
 
 
