@@ -20,6 +20,11 @@ A client dials whatever it sends to; `reach` opens a connection and says why it 
     process = NetworkProcess(credential=token)
     node = await process.reach("127.0.0.1:3278")        # "127.0.0.1:3278#6f1c..."
 
+A program without an event loop drives the same asynchronous code in its threads::
+
+    process = BlockingProcess(credential=token)
+    node = process.drive(process.reach("127.0.0.1:3278"))
+
 What a process promises is `runtime.Process`; what goes over the line is docs/PROTOCOL.md.
 """
 
@@ -34,6 +39,7 @@ from fastness.transport.addresses import (
     place_of,
     seed_of,
 )
+from fastness.transport.blocking import BlockingProcess
 from fastness.transport.counts import TransportCounts
 from fastness.transport.grants import NODE_GRANT, Authenticate, Grant, Peer, Session
 from fastness.transport.listening import Listener, bind
@@ -43,6 +49,7 @@ from fastness.wire.handshake import Role, Welcome
 __all__ = [
     "NODE_GRANT",
     "Authenticate",
+    "BlockingProcess",
     "Grant",
     "Listener",
     "NetworkProcess",
