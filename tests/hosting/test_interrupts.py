@@ -23,7 +23,7 @@ from tests.transactions.databases import driven, store_with_faults, twin_of
 WATCHED = (
     "/hosting/inline.py",
     "/hosting/waiters.py",
-    "/hosting/interrupts.py",
+    "/runtime/interrupts.py",
     "/ranges/range.py",
     "/transactions/transaction.py",
     "/transactions/core.py",

@@ -31,8 +31,6 @@ from fastness.errors import (
     InvalidTimestamp,
     StoreUnavailable,
 )
-from fastness.hosting.forking import own
-from fastness.hosting.interrupts import InterruptsDeferred
 from fastness.hosting.reading import CEILING_MARK, RANGE_ID, SnapshotReads
 from fastness.hosting.validation import validate_in_store
 from fastness.hosting.waiters import TaskWaiter, ThreadWaiter, wake_all
@@ -41,6 +39,8 @@ from fastness.invariants import check, present
 from fastness.limits import Limits
 from fastness.ranges import COMMITTED, FAILED, JOINED, Commit, CommitState, Reservation, Waiter
 from fastness.runtime import Clock
+from fastness.runtime.forking import own
+from fastness.runtime.interrupts import InterruptsDeferred
 from fastness.storage import cells
 from fastness.storage.contract import Batch, Store
 

@@ -21,11 +21,11 @@ from threading import Lock
 from fastness.encoding.intervals import KeyInterval
 from fastness.encoding.timestamps import Timestamp
 from fastness.errors import DatabaseClosed, FastnessError, SnapshotTooOld, StoreReadOnly
-from fastness.hosting.interrupts import InterruptsDeferred
 from fastness.limits import Limits
 from fastness.placement import TimestampOracle
 from fastness.ranges import Range
 from fastness.runtime import Clock
+from fastness.runtime.interrupts import InterruptsDeferred
 from fastness.storage.contract import Item, RangeState, Store
 
 _log = logging.getLogger("fastness.hosting")

@@ -429,7 +429,7 @@ class PumpTask(asyncio.Future[T]):
         """What it was spawned as."""
         return self._name
 
-    def cancel(self, msg: object = None) -> bool:  # noqa: ARG002 - as a task's
+    def cancel(self) -> bool:  # type: ignore[override]  # no message
         """Raise `CancelledError` where it waits; `False` where it has ended."""
         if self.done():
             return False

@@ -15,10 +15,10 @@ from fastness.client.cluster.calls import CallCounts
 from fastness.client.cluster.commits import CommitCounts
 from fastness.client.cluster.core import ClusterCore
 from fastness.encoding.intervals import KeyInterval
-from fastness.hosting.forking import own
 from fastness.limits import Limits
 from fastness.model import Record
 from fastness.model.operations import Schema
+from fastness.runtime.forking import own
 from fastness.runtime.process import Address, Process
 
 
