@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Coroutine, Iterator
+from typing import Any
 
 import pytest
 
 from fastness.errors import Unreachable
-from fastness.placement.coordinator import Coordinator, Entry, Put
+from fastness.placement.coordinator import Coordinator, Put
 from fastness.testing.simulation import ProcessCrashed, Rates, SimulatedCoordinator, World
+from tests.placement.coordinator_conformance import CoordinatorSuite, Surroundings
 
 TTL_MS = 1_000
 
@@ -25,56 +27,38 @@ def reached(world: World, name: str, *, patience_ms: float = 500.0) -> Simulated
     return world.coordinator_for(world.process(name), patience_ms=patience_ms)
 
 
+class InWorld(Surroundings):
+    """A world where nothing goes wrong."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def run(self, scenario: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Run it in the world."""
+        self._world.run(scenario())
+
+    def reached(self, name: str) -> SimulatedCoordinator:
+        """From far away."""
+        return reached(self._world, name)
+
+    async def wait(self, milliseconds: float) -> None:
+        """Virtual time."""
+        await self._world.sleep(milliseconds)
+
+
+class TestSimulatedCoordinator(CoordinatorSuite):
+    """The contract, from far away."""
+
+    @pytest.fixture
+    def surroundings(self, world: World) -> Surroundings:
+        """A world of its own."""
+        return InWorld(world)
+
+
 def test_it_is_a_coordinator(world: World) -> None:
     """It has all that `placement.coordinator.Coordinator` promises."""
     coordinator: Coordinator = reached(world, "a")
     assert isinstance(coordinator, SimulatedCoordinator)
-
-
-def test_writes_compare_and_raise_the_revision(world: World) -> None:
-    """A write happens wholly or not at all, as the revisions say; comparing writes nothing."""
-
-    async def main() -> None:
-        coordinator = reached(world, "a")
-        revision, entries = await coordinator.read("")
-        assert entries == {}
-        first = await coordinator.write({"a": 0}, [Put("a", b"1"), Put("b", b"2")])
-        assert first == revision + 1
-        assert await coordinator.write({"a": 0}, [Put("c", b"3")]) is None
-        assert await coordinator.write({"a": first, "c": 0}, []) == first
-        second = await coordinator.write({"b": first}, [Put("b", b"4")], ("a",))
-        assert second == first + 1
-        assert await coordinator.read("") == (second, {"b": Entry(b"4", second)})
-        await coordinator.write({}, [Put("x/2", b""), Put("x/1", b""), Put("y", b"")])
-        _revision, under = await coordinator.read("x/")
-        assert list(under) == ["x/1", "x/2"]
-        assert world.coordinator.snapshot() == {"b": b"4", "x/1": b"", "x/2": b"", "y": b""}
-
-    world.run(main())
-
-
-def test_a_counter_is_raised_by_many_without_losing_one(world: World) -> None:
-    """Compare-and-set by many processes at once is linearizable, whatever overtakes what."""
-
-    async def raise_often(name: str) -> None:
-        coordinator = reached(world, name)
-        done = 0
-        while done < 20:
-            _revision, entries = await coordinator.read("counter")
-            entry = entries.get("counter", Entry(b"\x00\x00", 0))
-            value = (int.from_bytes(entry.value) + 1).to_bytes(2)
-            written = await coordinator.write({"counter": entry.revision}, [Put("counter", value)])
-            done += written is not None
-
-    async def main() -> None:
-        tasks = [
-            world.process(name).spawn(raise_often(name), name="raise") for name in ("a", "b", "c")
-        ]
-        for task in tasks:
-            await task
-
-    world.run(main())
-    assert world.coordinator.snapshot() == {"counter": (60).to_bytes(2)}
 
 
 def test_a_session_ends_with_its_keys_unless_kept_alive(world: World) -> None:
@@ -98,23 +82,6 @@ def test_a_session_ends_with_its_keys_unless_kept_alive(world: World) -> None:
 
     world.run(main())
     assert world.counts["session expired"] == 1
-
-
-def test_a_session_is_ended_by_its_owner(world: World) -> None:
-    """Its keys go at once, and ending it again does nothing."""
-
-    async def main() -> None:
-        coordinator = reached(world, "a")
-        session = await coordinator.open_session(TTL_MS)
-        await coordinator.write({}, [Put("bound", b"", session)])
-        revision, _entries = await coordinator.read("")
-        await coordinator.end_session(session)
-        await coordinator.end_session(session)
-        assert await coordinator.read("") == (revision + 1, {})
-        await world.sleep(3 * TTL_MS)
-
-    world.run(main())
-    assert not world.counts["session expired"]
 
 
 def test_a_lost_answer_leaves_the_caller_in_doubt(world: World) -> None:
