@@ -5,6 +5,7 @@ A test holds the page against what this would write, so the two cannot drift apa
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from typer.main import get_command
@@ -27,6 +28,9 @@ fastness scan ./data --prefix '("users",)'
 fastness shell ./data                       # keys and typed records, with completion
 fastness backup ./data ./monday             # also while an application has it open
 fastness check ./monday
+fastness serve ./data                       # to many processes, until Ctrl-C
+fastness token create billing --tokens tokens.json
+fastness config check fastness.toml
 ```
 
 **Which database.** A directory (`./data`, or `file:./data` as in Python), or `memory:`.
@@ -60,15 +64,23 @@ def page() -> str:
     parts += ["## Exit codes\n\n", _fenced(_table(exits.__doc__ or ""))]
     parts += ["## fastness\n\n", _fenced(_help())]
     for name in command_names():
-        parts += [f"## fastness {name}\n\n", _fenced(_help(name))]
+        parts += [f"## fastness {name}\n\n", _fenced(_help(*name.split()))]
         if name == "shell":
             parts += [_SHELL, _fenced(_printed("shell", "memory:", "-e", "help").expandtabs(34))]
     return "".join(parts).rstrip("\n") + "\n"
 
 
 def command_names() -> list[str]:
-    """Every command, in the order of the help."""
-    return list(vars(get_command(app))["commands"])
+    """Every command, in the order of the help; those of a group with its name before."""
+    return list(_names(get_command(app), ""))
+
+
+def _names(group: object, prefix: str) -> Iterator[str]:
+    for name, command in vars(group)["commands"].items():
+        if "commands" in vars(command):
+            yield from _names(command, f"{prefix}{name} ")
+        else:
+            yield f"{prefix}{name}"
 
 
 def _table(text: str) -> str:

@@ -16,10 +16,10 @@ def test_the_page_is_current() -> None:
 @pytest.mark.parametrize("name", command_names())
 def test_every_command(name: str) -> None:
     """Each command explains itself, takes -h, and answers in JSON on demand."""
-    told = run(name, "--help")
+    told = run(*name.split(), "--help")
     assert told.exit_code == 0
     assert "--json" in told.stdout
-    assert run(name, "-h").stdout == told.stdout
+    assert run(*name.split(), "-h").stdout == told.stdout
 
 
 def test_no_arguments() -> None:

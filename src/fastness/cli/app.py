@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import typer
 
-from fastness.cli import bench, copies, demo, inspection, keys, simulate
+from fastness.cli import (
+    bench,
+    configuration,
+    copies,
+    demo,
+    inspection,
+    keys,
+    serve,
+    simulate,
+    tokens,
+)
 from fastness.cli.shell import shell
 
 MANUAL = """\
@@ -31,6 +41,7 @@ app = typer.Typer(
 READ_AND_WRITE = "Read and write"
 LOOK_AFTER = "Look after"
 COPY = "Copy"
+SERVE = "Serve"
 TRY = "Try"
 
 app.command(rich_help_panel=READ_AND_WRITE)(keys.get)
@@ -45,6 +56,9 @@ app.command(rich_help_panel=COPY)(copies.backup)
 app.command("restore", rich_help_panel=COPY)(copies.restore_backup)
 app.command(rich_help_panel=COPY)(copies.export)
 app.command("import", rich_help_panel=COPY)(copies.import_)
+app.command(rich_help_panel=SERVE)(serve.serve)
+app.add_typer(tokens.app, name="token", rich_help_panel=SERVE)
+app.add_typer(configuration.app, name="config", rich_help_panel=SERVE)
 app.command(rich_help_panel=TRY)(demo.demo)
 app.command(rich_help_panel=TRY)(bench.bench)
 app.command(rich_help_panel=TRY)(simulate.simulate)

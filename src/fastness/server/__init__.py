@@ -11,4 +11,7 @@ A `node.Node` knows nothing of sockets, tokens, files or signals. This package g
     figures, latencies, helps     what is measured; exposition: how Prometheus is told
     http, http_errors, admin      HTTP on the node's own loop: health, metrics, status
     logs                          events with named values
+    program                       all of it started, reloaded, drained and stopped; its parts:
+    doors, certificates           where clients come in, and TLS
+    pulse, systemd, token_watch   the loop's pulse, word to systemd, changes of the token file
 """

@@ -36,6 +36,7 @@ class Authenticator:
         self._open_to_anyone = open_to_anyone
         self._tokens: dict[str, Token] | None = None
         self._accesses: dict[str, Access] = {}
+        self._has_news = False
         self._everybody = Access(EVERYBODY, Role.ADMIN, b"", Allowance())
         # Held against strange ids, so that those take as long as known ones.
         self._decoy = issue(name="decoy", role=Role.READ_ONLY, now_ms=0).token
@@ -56,27 +57,38 @@ class Authenticator:
         now_ns = self._clock.boot_ns()
         if tokens is None:
             self._tokens = None
+            self._everybody.ended = ""
             return
-        self._everybody.ended = "no longer let in without a token"
+        self._end(self._everybody, "no longer let in without a token")
         self._tokens = {token.id: token for token in tokens}
         for identity, token in self._tokens.items():
             access = self._accesses.get(identity)
             if access is None or (access.role, access.prefix) != (token.role, token.key_space):
                 if access is not None:
-                    access.ended = "of another role or key space by now"
+                    self._end(access, "of another role or key space by now")
                 self._accesses[identity] = access_of(token)
             else:
                 access.allow(token.allowance, now_ns)
         for identity, access in self._accesses.items():
             if identity not in self._tokens:
-                access.ended = "removed"
+                self._end(access, "removed")
         self.look_at_the_clock()
 
     def look_at_the_clock(self) -> None:
         """End the accounts whose time is up. Called every second or so, and at each entry."""
         now_ms = self._clock.wall_ms()
         for identity, token in (self._tokens or {}).items():
-            self._accesses[identity].ended = token.ended(now_ms)
+            self._end(self._accesses[identity], token.ended(now_ms))
+
+    def _end(self, access: Access, why: str) -> None:
+        if why and not access.ended:
+            self._has_news = True
+        access.ended = why
+
+    def take_news(self) -> bool:
+        """Whether an account has ended since this was asked last: its connections should too."""
+        news, self._has_news = self._has_news, False
+        return news
 
     def authenticate(self, credential: str, peer: Peer) -> AccessGrant:
         """What a peer with this credential is granted; see `transport.Authenticate`."""

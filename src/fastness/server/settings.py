@@ -29,6 +29,8 @@ RELOADED = {"reloaded": True}
 SECRET = {"secret": True}
 """A setting whose value is never shown."""
 
+_TRUE_AND_FALSE = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+
 Positive = Annotated[int, Meta(ge=1)]
 Natural = Annotated[int, Meta(ge=0)]
 
@@ -120,10 +122,18 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
         """Its name in the environment."""
         return "FASTNESS_" + self.name.replace(".", "_").upper()
 
-    @property
-    def is_list(self) -> bool:
-        """Whether it holds several texts."""
-        return isinstance(self.default, tuple)
+    def read(self, text: str) -> object:
+        """A text as the setting's kind of value; as it is where it cannot be one."""
+        if isinstance(self.default, tuple):
+            return [one.strip() for one in text.split(",") if one.strip()]
+        if isinstance(self.default, bool):
+            return _TRUE_AND_FALSE.get(text.strip().lower(), text)
+        if isinstance(self.default, int):
+            try:
+                return int(text)
+            except ValueError:
+                return text
+        return text
 
 
 def _of_struct(kind: type[msgspec.Struct], table: str) -> Iterator[Setting]:

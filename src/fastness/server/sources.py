@@ -32,7 +32,18 @@ OTHER_VARIABLES = frozenset(
 )
 """Variables of ours that are no settings of a server."""
 
-_TRUE_AND_FALSE = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+
+FLAGS = {
+    "directory": "DIRECTORY",
+    "listen": "--listen",
+    "unix": "--unix",
+    "admin": "--admin",
+    "tokens": "--tokens",
+    "tls.certificate": "--tls-certificate",
+    "tls.key": "--tls-key",
+    "open_to_anyone": "--open-to-anyone",
+}
+"""How settings that have a flag of their own are given on the command line."""
 
 
 class Sourced(msgspec.Struct, frozen=True):
@@ -143,22 +154,8 @@ def _from_environment(
     for setting in SETTINGS.values():
         text = environment.get(setting.variable)
         if text is not None:
-            value = _parsed(setting, text)
+            value = setting.read(text)
             yield from _checked(setting, value, "environment", setting.variable, problems)
-
-
-def _parsed(setting: Setting, text: str) -> object:
-    """A text as the setting's kind of value; as it is where it cannot be one."""
-    if setting.is_list:
-        return [one.strip() for one in text.split(",") if one.strip()]
-    if isinstance(setting.default, bool):
-        return _TRUE_AND_FALSE.get(text.strip().lower(), text)
-    if isinstance(setting.default, int):
-        try:
-            return int(text)
-        except ValueError:
-            return text
-    return text
 
 
 def _misspelt(environment: Mapping[str, str]) -> Iterator[str]:
@@ -176,7 +173,7 @@ def _misspelt(environment: Mapping[str, str]) -> Iterator[str]:
 
 def _from_flags(flags: Mapping[str, object], problems: list[str]) -> Iterator[tuple[str, Sourced]]:
     for name, value in flags.items():
-        flag = "--" + name.replace(".", "-").replace("_", "-")
+        flag = FLAGS.get(name, f"--set {name}")
         yield from _checked(SETTINGS[name], value, "command line", flag, problems)
 
 

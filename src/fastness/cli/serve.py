@@ -1,0 +1,235 @@
+"""The command `serve`: a server in this process, until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import importlib
+import importlib.util
+import os
+import sys
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+import fastness
+from fastness.cli import exits
+from fastness.cli.arguments import JsonOption
+from fastness.cli.output import Output, answering
+from fastness.errors import InvalidOption
+from fastness.server.logs import log_to_stderr
+from fastness.server.program import Announcement, Program
+from fastness.server.settings import SETTINGS
+from fastness.server.sources import load
+
+OURS = "What it serves, and where"
+THEIRS = "Who may come in"
+RUNNING = "How it runs"
+
+
+def serve(  # noqa: PLR0913 - one for each thing a server is often told
+    directory: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[DIRECTORY]",
+            help="The database's directory, created if it is not there (./data).",
+            show_default=False,
+        ),
+    ] = None,
+    *,
+    listen: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="HOST:PORT",
+            help="Take clients here (127.0.0.1:3278); may be repeated, port 0 is any free one.",
+            show_default=False,
+            rich_help_panel=OURS,
+        ),
+    ] = None,
+    port: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            max=65_535,
+            help="Short for --listen 127.0.0.1:PORT.",
+            show_default=False,
+            rich_help_panel=OURS,
+        ),
+    ] = None,
+    unix: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PATH",
+            help="Take clients at this Unix socket too.",
+            show_default=False,
+            rich_help_panel=OURS,
+        ),
+    ] = None,
+    admin: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HOST:PORT",
+            help="Health, metrics and status over HTTP (127.0.0.1:3279); '' for none.",
+            show_default=False,
+            rich_help_panel=OURS,
+        ),
+    ] = None,
+    tokens: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="Let in only who has a token of this file ('fastness token create').",
+            show_default=False,
+            rich_help_panel=THEIRS,
+        ),
+    ] = None,
+    tls_certificate: Annotated[
+        str | None,
+        typer.Option(
+            "--tls-certificate",
+            "--tls-cert",
+            metavar="FILE",
+            help="Speak TLS with this certificate and its chain (PEM).",
+            show_default=False,
+            rich_help_panel=THEIRS,
+        ),
+    ] = None,
+    tls_key: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="The certificate's private key (PEM).",
+            show_default=False,
+            rich_help_panel=THEIRS,
+        ),
+    ] = None,
+    open_to_anyone: Annotated[
+        bool,
+        typer.Option(
+            "--open-to-anyone",
+            help="Listen beyond this machine without tokens: whoever comes may do everything.",
+            rich_help_panel=THEIRS,
+        ),
+    ] = False,
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Settings (TOML); the environment (FASTNESS_*) and flags win over it.",
+            show_default=False,
+            rich_help_panel=RUNNING,
+        ),
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="NAME=VALUE",
+            help="Any other setting, such as log.slow_ms=100 ('fastness config show' lists all).",
+            show_default=False,
+            rich_help_panel=RUNNING,
+        ),
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """Serve a database to many processes, until SIGTERM or Ctrl-C.
+
+    Prints where it listens once it is ready; logs go to stderr. SIGTERM lets requests under
+    way end first, a second one does not; SIGHUP takes up changed tokens, certificates and
+    settings.
+    """
+    with answering(json) as output:
+        flags: dict[str, object] = given(settings or [])
+        named = {
+            "directory": directory,
+            "listen": listen or ([f"127.0.0.1:{port}"] if port is not None else None),
+            "unix": unix,
+            "admin": admin,
+            "tokens": tokens,
+            "tls.certificate": tls_certificate,
+            "tls.key": tls_key,
+            "open_to_anyone": open_to_anyone or None,
+        }
+        flags |= {name: value for name, value in named.items() if value is not None}
+        read = partial(load, config, os.environ, flags)
+        configuration = read()
+        log = configuration.settings.log
+        log_to_stderr(log.format, log.level)
+        program_of = partial(Program, configuration, read)
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            drained = runner.run(_run(program_of, output))
+        if not drained:
+            raise typer.Exit(exits.TERMINATED)
+
+
+async def _run(program_of: Callable[[], Program], output: Output) -> bool:
+    return await program_of().run(partial(_announce, output))
+
+
+def given(settings: list[str]) -> dict[str, object]:
+    """Settings written as NAME=VALUE; values are read as in the environment."""
+    found: dict[str, object] = {}
+    for text in settings:
+        name, separator, value = text.partition("=")
+        if not separator or name not in SETTINGS:
+            raise InvalidOption(
+                f"--set {text!r} names no setting: write NAME=VALUE with a name that 'fastness "
+                "config show' lists"
+            )
+        found[name] = SETTINGS[name].read(value)
+    return found
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """The loop of uvloop where that is installed (the extra `fast`), else asyncio's own."""
+    if importlib.util.find_spec("uvloop") is None:
+        return None
+    factory: Callable[[], asyncio.AbstractEventLoop] = importlib.import_module(
+        "uvloop"
+    ).new_event_loop
+    return factory
+
+
+def _announce(output: Output, announcement: Announcement) -> None:
+    # What is there now stays for as long as the server: the collector need not look at it again.
+    gc.collect()
+    gc.freeze()
+    if output.as_json:
+        output.document({**_document(announcement)})
+    else:
+        output.facts(_facts(announcement))
+    sys.stdout.flush()
+
+
+def _document(announcement: Announcement) -> dict[str, object]:
+    return {
+        "directory": announcement.directory,
+        "urls": announcement.urls,
+        "admin": announcement.admin,
+        "tls": announcement.tls,
+        "needs_token": announcement.needs_token,
+        "pid": announcement.pid,
+        "connect": _connect(announcement),
+    }
+
+
+def _facts(announcement: Announcement) -> list[tuple[str, str]]:
+    facts = [
+        ("serving", f"{announcement.directory} (Fastness {fastness.__version__})"),
+        *(("clients", url) for url in announcement.urls),
+    ]
+    if announcement.admin:
+        facts.append(("admin", f"{announcement.admin}/status"))
+    facts.append(("connect", _connect(announcement)))
+    return facts
+
+
+def _connect(announcement: Announcement) -> str:
+    """The one line to connect with."""
+    url = announcement.urls[0]
+    if announcement.needs_token:
+        return f'fastness.open("{url}", token=...)'
+    return f'fastness.open("{url}")'

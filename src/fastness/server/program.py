@@ -1,0 +1,330 @@
+"""The server program: everything put together, started, reloaded, drained and stopped.
+
+::
+
+    bind -> tokens, certificate -> store -> node -> admin HTTP -> ready
+    SIGHUP          configuration, certificate and tokens again; a mistake leaves the old in force
+    SIGTERM, ^C     no new connections -> requests under way -> leases given back -> store closed
+    again           stop now: what is under way ends as after a crash, durable or not at all
+
+Whatever goes wrong before `ready` is raised as an error of the taxonomy, and leaves nothing open.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import AsyncExitStack, suppress
+from functools import partial
+from pathlib import Path
+
+import msgspec
+
+from fastness.errors import FastnessError
+from fastness.node import ServerNode
+from fastness.runtime.clock import SystemClock
+from fastness.server.access import Access, AccessGrant
+from fastness.server.admin import Admin
+from fastness.server.authentication import Authenticator
+from fastness.server.certificates import server_context
+from fastness.server.doors import Doors, bind_doors
+from fastness.server.figures import Figures
+from fastness.server.gate import ServerGate
+from fastness.server.http import HttpServer, listen_http
+from fastness.server.latencies import Latencies
+from fastness.server.logs import event, set_level
+from fastness.server.pulse import Pulse
+from fastness.server.rules import is_local
+from fastness.server.settings import SETTINGS, Settings
+from fastness.server.sources import Configuration
+from fastness.server.store_watch import StoreTimes
+from fastness.server.systemd import Systemd
+from fastness.server.token_watch import TokenWatch
+from fastness.storage import RocksStore
+from fastness.transport.addresses import place_of
+from fastness.transport.grants import Grant, Peer
+from fastness.transport.network import NetworkProcess
+
+_log = logging.getLogger("fastness.server")
+_node_log = logging.getLogger("fastness.node")
+
+
+class Announcement(msgspec.Struct, frozen=True, kw_only=True):
+    """What a server says once it is ready."""
+
+    directory: str
+    urls: list[str]
+    """For clients, the first is the one to give away."""
+    admin: str
+    """The URL of the admin pages, empty where there are none."""
+    tls: bool
+    needs_token: bool
+    pid: int
+
+
+class Program:
+    """One run of a server. `reload` reads the configuration again, from the same sources."""
+
+    def __init__(self, configuration: Configuration, reload: Callable[[], Configuration]) -> None:
+        self._configuration = configuration
+        self._reload = reload
+        self._clock = SystemClock()
+        self._systemd = Systemd()
+        self._stack = AsyncExitStack()
+        self._signals = 0
+        self._asked_to_stop = asyncio.Event()
+        self._told_to_hurry = asyncio.Event()
+        self._watchdog: asyncio.TimerHandle | None = None
+        # Made by `_start`.
+        self._doors: Doors
+        self._process: NetworkProcess
+        self._node: ServerNode
+        self._authenticator: Authenticator
+        self._tokens: TokenWatch
+        self._latencies: Latencies
+
+    @property
+    def settings(self) -> Settings:
+        """What is in force."""
+        return self._configuration.settings
+
+    async def run(self, announce: Callable[[Announcement], None]) -> bool:
+        """Serve until told to stop; whether it was drained, rather than stopped at once."""
+        self._listen_to_signals()
+        try:
+            async with self._stack:
+                await self._start(announce)
+                await self._asked_to_stop.wait()
+                drained = await self._drain()
+            event(_log, logging.INFO, "stopped", drained=drained)
+            return drained
+        finally:
+            self._forget_signals()
+
+    # ---------------------------------------------------------------- starting
+
+    async def _start(self, announce: Callable[[Announcement], None]) -> None:
+        settings = self.settings
+        for line in self._configuration.unused:
+            event(_log, logging.WARNING, "environment", problem=line)
+        tls = server_context(settings.tls)
+        self._tokens = TokenWatch(settings.tokens)
+        self._doors = bind_doors(settings)
+        self._stack.callback(self._doors.close)
+        self._process = NetworkProcess(
+            self._doors.address, limits=settings.limits, clock=self._clock, note=_note
+        )
+        self._stack.push_async_callback(self._process.close)
+        self._authenticator = Authenticator(
+            self._tokens.read(),
+            self._clock,
+            open_to_anyone=settings.open_to_anyone,
+            grants=self._grants,
+        )
+        self._latencies = Latencies(self._clock, slow_ms=settings.log.slow_ms)
+        store_times = StoreTimes()
+        open_store = partial(RocksStore.open, Path(settings.directory), limits=settings.limits)
+        # Opening reads the log again after a crash: the loop turns meanwhile.
+        store = await asyncio.to_thread(open_store)
+        self._node = ServerNode(
+            self._process,
+            store,
+            settings.limits,
+            gate=ServerGate(self._process.address, self._process.grant_of, self._latencies),
+            reopen=open_store,
+            watch=store_times,
+        )
+        self._stack.push_async_callback(self._node.stop)
+        pulse = Pulse(self._each_second)
+        pulse.start()
+        self._stack.callback(pulse.stop)
+        admin = await self._start_admin(pulse, store_times)
+        self._doors.open(self._process, self._authenticator.authenticate, tls)
+        await self._node.start()
+        self._keep_watchdog_calm()
+        self._announce(announce, admin)
+
+    async def _start_admin(self, pulse: Pulse, store_times: StoreTimes) -> HttpServer | None:
+        settings = self.settings
+        if not settings.admin:
+            return None
+        figures = Figures(
+            server=self._node,
+            transport=self._process.counts,
+            latencies=self._latencies,
+            store_times=store_times,
+            loop_lag=pulse.lag,
+            accesses=self._counted_accesses,
+            store_size=self._node.store_size,
+            clock=self._clock,
+            started_ns=self._clock.boot_ns(),
+        )
+        admin = Admin(
+            figures,
+            self._authenticator,
+            about=self._about(),
+            is_draining=self._asked_to_stop.is_set,
+            sessions=self._process.sessions,
+        )
+        # Tokens must not travel in the clear beyond this machine.
+        remote = not is_local(place_of(settings.admin))
+        tls = server_context(settings.tls) if remote else None
+        server = await listen_http(settings.admin, admin, tls=tls)
+        self._stack.push_async_callback(server.close)
+        return server
+
+    def _about(self) -> dict[str, object]:
+        directory = str(Path(self.settings.directory).resolve())
+        return {"directory": directory, "urls": self._doors.urls()}
+
+    def _announce(self, announce: Callable[[Announcement], None], admin: HttpServer | None) -> None:
+        settings = self.settings
+        remote = admin is not None and not is_local(admin.place) and bool(settings.tls.certificate)
+        scheme = "https" if remote else "http"
+        announcement = Announcement(
+            directory=settings.directory,
+            urls=self._doors.urls(),
+            admin=f"{scheme}://{admin.place}" if admin is not None else "",
+            tls=bool(settings.tls.certificate),
+            needs_token=self._authenticator.needs_tokens,
+            pid=os.getpid(),
+        )
+        event(
+            _log,
+            logging.INFO,
+            "ready",
+            directory=announcement.directory,
+            urls=",".join(announcement.urls),
+            admin=announcement.admin,
+            tokens=settings.tokens,
+        )
+        if not announcement.needs_token and settings.open_to_anyone:
+            event(_log, logging.WARNING, "whoever reaches this server has full access")
+        self._systemd.ready(f"serving {settings.directory} at {announcement.urls[0]}")
+        announce(announcement)
+
+    # ----------------------------------------------------------- while it runs
+
+    def _grants(self) -> Iterator[Grant]:
+        return (session.grant for session in self._process.sessions())
+
+    def _counted_accesses(self) -> list[Access]:
+        self._authenticator.count_connections()
+        return self._authenticator.accesses
+
+    def _each_second(self) -> None:
+        self._authenticator.look_at_the_clock()
+        if self._tokens.has_changed():
+            self._take_up_tokens()
+        if self._authenticator.take_news():
+            ended = self._process.review(_judge)
+            event(_log, logging.INFO, "access ended", connections=ended)
+
+    def _take_up_tokens(self) -> None:
+        try:
+            tokens = self._tokens.read()
+        except FastnessError as error:
+            event(_log, logging.ERROR, "tokens not reloaded", problem=str(error))
+            return
+        self._authenticator.replace(tokens)
+        event(_log, logging.INFO, "tokens reloaded", tokens=len(tokens or ()))
+
+    def _keep_watchdog_calm(self) -> None:
+        seconds = self._systemd.watchdog_seconds
+        if seconds:
+            self._systemd.alive()
+            loop = asyncio.get_running_loop()
+            self._watchdog = loop.call_later(seconds, self._keep_watchdog_calm)
+
+    # --------------------------------------------------------------- reloading
+
+    def _hang_up(self) -> None:
+        """SIGHUP: take up what has changed; whatever is wrong with it is logged, and not taken."""
+        self._systemd.reloading()
+        try:
+            self._take_up(self._reload())
+        except FastnessError as error:
+            event(_log, logging.ERROR, "not reloaded", problem=str(error))
+        self._systemd.ready("reloaded")
+
+    def _take_up(self, found: Configuration) -> None:
+        tls = server_context(found.settings.tls)
+        tokens = TokenWatch(found.settings.tokens)
+        read = tokens.read()
+        # Nothing can fail from here on.
+        needs_restart = [
+            name
+            for name, setting in SETTINGS.items()
+            if not setting.is_reloaded
+            and found.sourced[name].value != self._configuration.sourced[name].value
+        ]
+        self._configuration = found
+        self._doors.renew(tls)
+        self._tokens = tokens
+        self._authenticator.replace(read)
+        self._latencies.log_from(found.settings.log.slow_ms)
+        set_level(found.settings.log.level)
+        event(_log, logging.INFO, "reloaded", needs_restart=",".join(needs_restart))
+
+    # ---------------------------------------------------------------- stopping
+
+    async def _drain(self) -> bool:
+        settings = self.settings
+        event(_log, logging.INFO, "draining", milliseconds=settings.drain_ms)
+        self._systemd.stopping()
+        self._doors.shut(self._process)
+        draining = asyncio.create_task(self._node.drain())
+        hurrying = asyncio.create_task(self._told_to_hurry.wait())
+        try:
+            await asyncio.wait(
+                {draining, hurrying},
+                timeout=settings.drain_ms / 1_000,
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+            if not draining.done():
+                event(_log, logging.WARNING, "stopping before everything was answered")
+                return not self._told_to_hurry.is_set()
+            draining.result()
+            return True
+        finally:
+            for task in (draining, hurrying):
+                task.cancel()
+                with suppress(asyncio.CancelledError):
+                    await task
+            if self._watchdog is not None:
+                self._watchdog.cancel()
+
+    # ----------------------------------------------------------------- signals
+
+    def _listen_to_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop, number)
+        loop.add_signal_handler(signal.SIGHUP, self._hang_up)
+
+    def _forget_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            loop.remove_signal_handler(number)
+
+    def _stop(self, number: signal.Signals) -> None:
+        self._signals += 1
+        event(_log, logging.INFO, "signal", number=signal.Signals(number).name)
+        self._asked_to_stop.set()
+        if self._signals > 1:
+            self._told_to_hurry.set()
+
+
+def _judge(grant: Grant, _peer: Peer) -> FastnessError | None:
+    """Why a connection is ended while it is open."""
+    access = grant.access if isinstance(grant, AccessGrant) else None
+    return access.over() if access is not None and access.ended else None
+
+
+def _note(_address: str, line: str) -> None:
+    """The story of the process: of interest when something is looked for, but for alarms."""
+    grave = "ALARM" in line
+    event(_node_log, logging.ERROR if grave else logging.DEBUG, line)
