@@ -30,109 +30,122 @@ THEIRS = "Who may come in"
 RUNNING = "How it runs"
 
 
+DirectoryArgument = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="[DIRECTORY]",
+        help="The database's directory, created if it is not there (./data).",
+        show_default=False,
+    ),
+]
+ListenOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="HOST:PORT",
+        help="Take clients here (127.0.0.1:3278); may be repeated, port 0 is any free one.",
+        show_default=False,
+        rich_help_panel=OURS,
+    ),
+]
+PortOption = Annotated[
+    int | None,
+    typer.Option(
+        min=0,
+        max=65_535,
+        help="Short for --listen 127.0.0.1:PORT.",
+        show_default=False,
+        rich_help_panel=OURS,
+    ),
+]
+UnixOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="PATH",
+        help="Take clients at this Unix socket too.",
+        show_default=False,
+        rich_help_panel=OURS,
+    ),
+]
+AdminOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="HOST:PORT",
+        help="Health, metrics and status over HTTP (127.0.0.1:3279); '' for none.",
+        show_default=False,
+        rich_help_panel=OURS,
+    ),
+]
+TokensOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FILE",
+        help="Let in only who has a token of this file ('fastness token create').",
+        show_default=False,
+        rich_help_panel=THEIRS,
+    ),
+]
+CertificateOption = Annotated[
+    str | None,
+    typer.Option(
+        "--tls-certificate",
+        "--tls-cert",
+        metavar="FILE",
+        help="Speak TLS with this certificate and its chain (PEM).",
+        show_default=False,
+        rich_help_panel=THEIRS,
+    ),
+]
+KeyOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FILE",
+        help="The certificate's private key (PEM).",
+        show_default=False,
+        rich_help_panel=THEIRS,
+    ),
+]
+OpenOption = Annotated[
+    bool,
+    typer.Option(
+        "--open-to-anyone",
+        help="Listen beyond this machine without tokens: whoever comes may do everything.",
+        rich_help_panel=THEIRS,
+    ),
+]
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="Settings (TOML); the environment (FASTNESS_*) and flags win over it.",
+        show_default=False,
+        rich_help_panel=RUNNING,
+    ),
+]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="NAME=VALUE",
+        help="Any other setting, such as log.slow_ms=100 ('fastness config show' lists all).",
+        show_default=False,
+        rich_help_panel=RUNNING,
+    ),
+]
+
+
 def serve(  # noqa: PLR0913 - one for each thing a server is often told
-    directory: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="[DIRECTORY]",
-            help="The database's directory, created if it is not there (./data).",
-            show_default=False,
-        ),
-    ] = None,
+    directory: DirectoryArgument = None,
     *,
-    listen: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="HOST:PORT",
-            help="Take clients here (127.0.0.1:3278); may be repeated, port 0 is any free one.",
-            show_default=False,
-            rich_help_panel=OURS,
-        ),
-    ] = None,
-    port: Annotated[
-        int | None,
-        typer.Option(
-            min=0,
-            max=65_535,
-            help="Short for --listen 127.0.0.1:PORT.",
-            show_default=False,
-            rich_help_panel=OURS,
-        ),
-    ] = None,
-    unix: Annotated[
-        str | None,
-        typer.Option(
-            metavar="PATH",
-            help="Take clients at this Unix socket too.",
-            show_default=False,
-            rich_help_panel=OURS,
-        ),
-    ] = None,
-    admin: Annotated[
-        str | None,
-        typer.Option(
-            metavar="HOST:PORT",
-            help="Health, metrics and status over HTTP (127.0.0.1:3279); '' for none.",
-            show_default=False,
-            rich_help_panel=OURS,
-        ),
-    ] = None,
-    tokens: Annotated[
-        str | None,
-        typer.Option(
-            metavar="FILE",
-            help="Let in only who has a token of this file ('fastness token create').",
-            show_default=False,
-            rich_help_panel=THEIRS,
-        ),
-    ] = None,
-    tls_certificate: Annotated[
-        str | None,
-        typer.Option(
-            "--tls-certificate",
-            "--tls-cert",
-            metavar="FILE",
-            help="Speak TLS with this certificate and its chain (PEM).",
-            show_default=False,
-            rich_help_panel=THEIRS,
-        ),
-    ] = None,
-    tls_key: Annotated[
-        str | None,
-        typer.Option(
-            metavar="FILE",
-            help="The certificate's private key (PEM).",
-            show_default=False,
-            rich_help_panel=THEIRS,
-        ),
-    ] = None,
-    open_to_anyone: Annotated[
-        bool,
-        typer.Option(
-            "--open-to-anyone",
-            help="Listen beyond this machine without tokens: whoever comes may do everything.",
-            rich_help_panel=THEIRS,
-        ),
-    ] = False,
-    config: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="Settings (TOML); the environment (FASTNESS_*) and flags win over it.",
-            show_default=False,
-            rich_help_panel=RUNNING,
-        ),
-    ] = None,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="NAME=VALUE",
-            help="Any other setting, such as log.slow_ms=100 ('fastness config show' lists all).",
-            show_default=False,
-            rich_help_panel=RUNNING,
-        ),
-    ] = None,
+    listen: ListenOption = None,
+    port: PortOption = None,
+    unix: UnixOption = None,
+    admin: AdminOption = None,
+    tokens: TokensOption = None,
+    tls_certificate: CertificateOption = None,
+    tls_key: KeyOption = None,
+    open_to_anyone: OpenOption = False,
+    config: ConfigOption = None,
+    settings: SetOption = None,
     json: JsonOption = False,
 ) -> None:
     """Serve a database to many processes, until SIGTERM or Ctrl-C.
