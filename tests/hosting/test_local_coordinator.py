@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from fastness.errors import StoreDamaged, Unreachable
-from fastness.hosting.local_coordinator import PLACEMENT_MARK, LocalCoordinator
+from fastness.hosting.local_coordinator import LocalCoordinator
 from fastness.hosting.local_store import LocalStore
-from fastness.hosting.reading import CEILING_MARK
+from fastness.hosting.marks import CEILING_MARK, PLACEMENT_MARK
 from fastness.node.waiting import pause
 from fastness.placement.cluster_view import (
     decode_descriptor,

@@ -8,7 +8,7 @@ import pytest
 
 from fastness.client import Database
 from fastness.errors import MaybeCommitted, StoreUnavailable
-from fastness.hosting.reading import CEILING_MARK
+from fastness.hosting.marks import CEILING_MARK
 from fastness.runtime import ManualClock
 from fastness.storage import MemoryStore
 from fastness.storage.faults import Step, no_faults

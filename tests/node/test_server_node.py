@@ -9,16 +9,16 @@ from pathlib import Path
 import pytest
 
 import fastness
-from fastness.client.cluster import ClusterTransaction
+from fastness.client.transaction import AsyncTransaction
 from fastness.encoding.timestamps import to_milliseconds
 from fastness.errors import DirectoryHeld
+from fastness.hosting.marks import CACHES_MARK
 from fastness.limits import Limits
-from fastness.node.server_node import CACHES_MARK
 from fastness.storage import RocksStore
 from tests.node.servers import Premises, serving
 
 
-async def increment(tx: ClusterTransaction, key: bytes) -> int:
+async def increment(tx: AsyncTransaction, key: bytes) -> int:
     """Read, add one, write."""
     number = int(await tx.get(key) or b"0") + 1
     tx.set(key, b"%d" % number)

@@ -31,13 +31,15 @@ from fastness.errors import (
     InvalidTimestamp,
     StoreUnavailable,
 )
-from fastness.hosting.reading import CEILING_MARK, RANGE_ID, SnapshotReads
+from fastness.hosting.marks import CEILING_MARK, RANGE_ID
+from fastness.hosting.reading import SnapshotReads
 from fastness.hosting.validation import validate_in_store
 from fastness.hosting.waiters import TaskWaiter, ThreadWaiter, wake_all
 from fastness.hosting.watching import Watch, WatchTable
 from fastness.invariants import check, present
 from fastness.limits import Limits
 from fastness.ranges import COMMITTED, FAILED, JOINED, Commit, CommitState, Reservation, Waiter
+from fastness.ranges.shape import DECLARED_RECORD, encode_timestamp
 from fastness.runtime import Clock
 from fastness.runtime.forking import own
 from fastness.runtime.interrupts import InterruptsDeferred
@@ -211,6 +213,10 @@ class InlineHost(SnapshotReads):
                 self._record_ceiling(oracle, ceiling)
             elif batch is not None and ceiling:
                 batch.marks[CEILING_MARK] = ceiling.to_bytes(8, "big")
+            declared = owned.frozen_declared() if batch is not None else 0
+            if batch is not None and declared:
+                # For transactions of a server's clients that are older than a restart.
+                batch.records[DECLARED_RECORD] = encode_timestamp(declared)
             self.applying = first + count - 1
             self._batch = batch
 

@@ -16,13 +16,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 
-import msgspec
 from msgspec.structs import replace
 
 from fastness.encoding.timestamps import Timestamp
-from fastness.errors import FastnessError, StoreDamaged, Unreachable
+from fastness.errors import FastnessError, Unreachable
 from fastness.hosting.local_store import LocalStore
-from fastness.hosting.reading import CEILING_MARK
+from fastness.hosting.marks import CEILING_MARK, PLACEMENT_MARK, placed_in, placement_mark
 from fastness.placement.cluster_view import (
     decode_descriptor,
     decode_oracle,
@@ -33,11 +32,6 @@ from fastness.placement.coordinator import CEILING, NODES, ORACLE, RANGES, SESSI
 from fastness.placement.coordinator_state import CoordinatorState
 from fastness.runtime.clock import NANOSECONDS_PER_MILLISECOND
 from fastness.runtime.process import Process
-
-PLACEMENT_MARK = "placement"
-
-_encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(dict[str, bytes]).decode
 
 
 class _Session:
@@ -170,7 +164,7 @@ class LocalCoordinator:
             placed.update((put.key, put.value) for put in changed)
             for key in deletes:
                 placed.pop(key, None)
-            marks[PLACEMENT_MARK] = _encode(placed)
+            marks[PLACEMENT_MARK] = placement_mark(placed)
         return marks
 
     async def _record(self, marks: dict[str, bytes | None]) -> None:
@@ -221,18 +215,6 @@ class LocalCoordinator:
 def _is_placed(key: str) -> bool:
     """Whether a key belongs to the `placement` mark."""
     return key != CEILING and not key.startswith((SESSIONS, NODES))
-
-
-def placed_in(mark: bytes | None) -> dict[str, bytes]:
-    """The entries of a `placement` mark; none where there is no mark."""
-    if mark is None:
-        return {}
-    try:
-        return _decode(mark)
-    except msgspec.DecodeError as error:
-        raise StoreDamaged(
-            f"the store's {PLACEMENT_MARK!r} mark cannot be read ({error}): restore a backup"
-        ) from error
 
 
 def _inherited(store: LocalStore) -> dict[str, bytes]:

@@ -21,6 +21,8 @@ from threading import Lock
 from fastness.encoding.intervals import KeyInterval
 from fastness.encoding.timestamps import Timestamp
 from fastness.errors import DatabaseClosed, FastnessError, SnapshotTooOld, StoreReadOnly
+from fastness.hosting.marks import CEILING_MARK, RANGE_ID
+from fastness.hosting.served import require_whole
 from fastness.limits import Limits
 from fastness.placement import TimestampOracle
 from fastness.ranges import Range
@@ -29,9 +31,6 @@ from fastness.runtime.interrupts import InterruptsDeferred
 from fastness.storage.contract import Item, RangeState, Store
 
 _log = logging.getLogger("fastness.hosting")
-
-CEILING_MARK = "oracle.ceiling"
-RANGE_ID = 1
 
 
 class SnapshotReads:
@@ -60,6 +59,7 @@ class SnapshotReads:
 
     def _open_range(self, *, read_only: bool) -> RangeState:
         store = self.store
+        require_whole(store, RANGE_ID)
         epoch = store.range_epoch(RANGE_ID)
         if not read_only:
             return store.open_range(RANGE_ID, epoch + 1)

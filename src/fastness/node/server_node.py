@@ -30,7 +30,7 @@ from fastness.encoding.intervals import SYSTEM_END
 from fastness.errors import FastnessError, Unreachable
 from fastness.hosting.local_coordinator import LocalCoordinator
 from fastness.hosting.local_store import LocalStore, StoreWatch
-from fastness.hosting.reading import RANGE_ID
+from fastness.hosting.marks import CACHES_MARK, RANGE_ID
 from fastness.limits import Limits
 from fastness.node.bootstrap import bootstrap
 from fastness.node.counts import Counts
@@ -44,9 +44,6 @@ from fastness.storage.contract import Store, StoreSize
 
 STORE = "local"
 """The name of the store in descriptors."""
-
-CACHES_MARK = "caches.lease_ms"
-"""How long cache leases last that were granted of this directory, while any may run."""
 
 READY_POLL_MS = 5.0
 READY_MS_MAX = 30_000
