@@ -25,6 +25,7 @@ class ServerThread:
     loop: asyncio.AbstractEventLoop
     process: NetworkProcess
     listener: Listener
+    options: dict[str, Any]
 
     @property
     def seed(self) -> Address:
@@ -44,7 +45,7 @@ class ServerThread:
 
         async def again() -> None:
             await self.process.close()
-            self.process, self.listener = self.scene.server(self.seed)
+            self.process, self.listener = self.scene.server(self.seed, **self.options)
 
         asyncio.run_coroutine_threadsafe(again(), self.loop).result(60)
 
@@ -62,7 +63,7 @@ def server_thread(folder: Path, where: str = "", **options: Any) -> Iterator[Ser
         ending = asyncio.Event()
         stop.append(lambda: loop.call_soon_threadsafe(ending.set))
         process, listener = scene.server(where or scene.unix(), **options)
-        started.append(ServerThread(scene, loop, process, listener))
+        started.append(ServerThread(scene, loop, process, listener, options))
         ready.set()
         await ending.wait()
         await scene.close()

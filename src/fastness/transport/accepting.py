@@ -35,6 +35,9 @@ from fastness.wire.handshake import Hello, Role, Welcome, best_version
 ACCEPT_PAUSE_S = 0.1
 """After a connection could not be accepted for want of file descriptors or memory."""
 
+TLS_SHUTDOWN_S = 1.0
+"""How long the end of a TLS connection waits for the other side's: one that blocks reads none."""
+
 ADDRESS_CHARACTERS_MAX = 300
 
 
@@ -131,9 +134,10 @@ class Acceptor:
     ) -> None:
         times = {}
         if tls is not None:
-            times = dict.fromkeys(
-                ("ssl_handshake_timeout", "ssl_shutdown_timeout"), self._handshake_s
-            )
+            times = {
+                "ssl_handshake_timeout": self._handshake_s,
+                "ssl_shutdown_timeout": TLS_SHUTDOWN_S,
+            }
         try:
             await self._loop.connect_accepted_socket(lambda: connection, line, ssl=tls, **times)
         except OSError as error:

@@ -88,7 +88,8 @@ class Connection(asyncio.Protocol):
         self._counts = owner.counts
         self._transport: asyncio.Transport | None = None
         self._is_open = False
-        self._is_slow = False
+        self.is_slow = False
+        """Whether more waits for the other side than it has read lately."""
         self._silence = 0
         self._unread = 0
         self._handed = 0
@@ -146,14 +147,14 @@ class Connection(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         """The other side does not read as fast as this one writes."""
-        self._is_slow = True
+        self.is_slow = True
         if not self.dialed and self._transport is not None:
             # A client must go on reading, or both sides might wait for each other.
             self._transport.pause_reading()
 
     def resume_writing(self) -> None:
         """It has caught up."""
-        self._is_slow = False
+        self.is_slow = False
         if not self.dialed and self._transport is not None and not self._transport.is_closing():
             self._transport.resume_reading()
 
@@ -240,7 +241,7 @@ class Connection(asyncio.Protocol):
         self.bytes_out += size
         self._counts.bytes_out += size
         transport.write(data)
-        if self._is_slow:
+        if self.is_slow:
             limit = self._owner.limits.connection_write_bytes
             if transport.get_write_buffer_size() > limit:
                 self._counts.slow += 1

@@ -65,3 +65,5 @@ class Session:
     """When it opened, by the boot clock."""
     bytes_in: int
     bytes_out: int
+    is_slow: bool
+    """Whether it does not read as fast as it is sent to; until it has, it is not listened to."""

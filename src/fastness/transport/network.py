@@ -28,7 +28,7 @@ from fastness.runtime.clock import Clock
 from fastness.runtime.forking import own
 from fastness.runtime.looped import SECONDS_PER_MILLISECOND, LoopedProcess, Note
 from fastness.runtime.process import Address
-from fastness.transport.accepting import Acceptor
+from fastness.transport.accepting import TLS_SHUTDOWN_S, Acceptor
 from fastness.transport.addresses import (
     Place,
     UnixPlace,
@@ -213,6 +213,7 @@ class NetworkProcess(LoopedProcess):
                 place.port,
                 ssl=self.tls,
                 server_hostname=place.host if self.tls is not None else None,
+                ssl_shutdown_timeout=TLS_SHUTDOWN_S if self.tls is not None else None,
             )
 
     def _dial_ended(self, to: Address, task: asyncio.Task[None]) -> None:
@@ -326,6 +327,7 @@ class NetworkProcess(LoopedProcess):
                 one.since_ns,
                 one.bytes_in,
                 one.bytes_out,
+                one.is_slow,
             )
             for one in self._switchboard.lines
             if one.grant is not None and one.link.is_open
