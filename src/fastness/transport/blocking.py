@@ -22,7 +22,14 @@ from fastness.runtime.looped import Note, Receive
 from fastness.runtime.process import Address
 from fastness.transport.addresses import client_address, is_client, is_seed, place_of
 from fastness.transport.counts import TransportCounts
-from fastness.transport.dialing import REMEMBERED_MAX, Failures, Queue
+from fastness.transport.dialing import (
+    REMEMBERED_MAX,
+    Failures,
+    Queue,
+    Undelivered,
+    too_long,
+    too_much_waits,
+)
 from fastness.transport.lines import Line
 from fastness.transport.links import DialedLink
 from fastness.transport.pump import Pump, PumpTask, PumpTimer
@@ -62,6 +69,8 @@ class BlockingProcess:
         self.random = Random()  # noqa: S311 - it guards no secret
         self._note = note
         self.pump = Pump(self.clock, flush=self._flush, note=self.note)
+        self.undelivered: Undelivered | None = None
+        """Hears of frames that certainly were not sent, and why, in a later turn of the pump."""
         self._receive: Receive | None = None
         self._links: dict[Address, Line] = {}
         self._lines: dict[Line, None] = {}
@@ -104,7 +113,7 @@ class BlockingProcess:
             return
         if len(frame) > line.frame_bytes:
             self.counts.oversized += 1
-            self.note(f"a frame of {len(frame)} bytes is too long for {to}, and was dropped")
+            self._drop([frame], too_long(to, len(frame), line.frame_bytes))
             return
         if not line.waiting:
             self._dirty.append(line)
@@ -174,11 +183,19 @@ class BlockingProcess:
             return
         if is_client(to):
             self.counts.undeliverable += 1
+            self._drop([frame], Unreachable(f"{to} is a client, and has no connection"))
             return
         if to not in self._queues:
             self._dial_later(to)
         if not self._queues[to].add(frame, self.limits.connection_write_bytes):
             self.counts.undeliverable += 1
+            self._drop([frame], too_much_waits(to, self.limits.connection_write_bytes))
+
+    def _drop(self, frames: list[bytes], reason: FastnessError) -> None:
+        """These were not sent, and never will be."""
+        self.note(f"{len(frames)} frames were dropped: {reason}")
+        if self.undelivered is not None:
+            self.pump.loop.call_soon(self.undelivered, frames, reason)
 
     def _dial_later(self, to: Address) -> None:
         self._queues[to] = Queue()
@@ -238,14 +255,17 @@ class BlockingProcess:
         if present is not line:
             line.end(Unreachable(f"{peer} is connected already"))
 
-    def line_ended(self, line: Line, error: FastnessError) -> None:
-        """It is of no use any more."""
+    def line_ended(self, line: Line, error: FastnessError, unsent: list[bytes]) -> None:
+        """It is of no use any more, and never sent these messages."""
         self._lines.pop(line, None)
         self.counts.connections = len(self._lines)
         self.counts.closed += 1
         for name in line.names:
             if self._links.get(name) is line:
                 del self._links[name]
+        if unsent:
+            self.counts.undeliverable += len(unsent)
+            self._drop(unsent, error)
         timer = self._timers.pop(line, None)
         if timer is None:
             return
@@ -256,8 +276,9 @@ class BlockingProcess:
         self._failures.add(to, error)
         self.note(f"{to} cannot be reached: {error}")
         queue = self._queues.pop(to, None)
-        if queue is not None:
+        if queue is not None and queue.frames:
             self.counts.undeliverable += len(queue.frames)
+            self._drop(queue.frames, error)
         self._tell(to, error)
 
     def _tell(self, to: Address, error: FastnessError | None) -> None:

@@ -8,9 +8,10 @@ next dial of the same address waits longer, with jitter, up to `limits.reconnect
 from __future__ import annotations
 
 import ssl
+from collections.abc import Callable
 from random import Random
 
-from fastness.errors import FastnessError, InvalidOption, Unreachable
+from fastness.errors import FastnessError, InvalidOption, LimitExceeded, Overloaded, Unreachable
 from fastness.limits import Limits
 from fastness.runtime.process import Address
 
@@ -18,6 +19,14 @@ FIRST_PAUSE_MS = 5.0
 
 REMEMBERED_MAX = 1_000
 """Addresses whose failures are remembered: those of processes long gone are forgotten."""
+
+
+Undelivered = Callable[[list[bytes], FastnessError], None]
+"""Told of frames that certainly were not sent, and why.
+
+Nothing relies on being told (a frame that was sent may be lost all the same), but whoever waits
+for an answer need not wait any longer, and knows that nothing was done.
+"""
 
 
 class Queue:
@@ -72,6 +81,28 @@ class Failures:
     def clear(self, to: Address) -> None:
         """It was reached."""
         self._found.pop(to, None)
+
+
+def too_long(to: Address, size: int, limit: int) -> LimitExceeded:
+    """Why a frame is not sent that its receiver would not take."""
+    return LimitExceeded(
+        f"a frame of {size} bytes is too long for {to}, which takes {limit} (limit frame_bytes): "
+        "ask for less at a time"
+    )
+
+
+def too_much_waits(to: Address, limit: int) -> Overloaded:
+    """Why a frame is not sent to somebody who is being dialed."""
+    return Overloaded(
+        f"more than {limit} bytes (connection_write_bytes) wait for {to} to be reached: back off"
+    )
+
+
+def not_reached(to: Address, error: BaseException | None) -> FastnessError:
+    """Why what waited for a connection was not sent: it was not opened, or has ended."""
+    if isinstance(error, FastnessError):
+        return error
+    return Unreachable(f"{to} cannot be reached ({error}): try again")
 
 
 def dial_error(to: Address, error: BaseException, limits: Limits) -> FastnessError:

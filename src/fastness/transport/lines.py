@@ -45,8 +45,8 @@ class LineOwner(Protocol):
         """The handshake ended well."""
         ...
 
-    def line_ended(self, line: Line, error: FastnessError) -> None:
-        """It is of no use any more. Told once."""
+    def line_ended(self, line: Line, error: FastnessError, unsent: list[bytes]) -> None:
+        """It is of no use any more, and never sent these messages. Told once."""
         ...
 
     def deliver(self, sender: Address, messages: list[bytes]) -> None:
@@ -287,9 +287,10 @@ class Line:
         if self.ended is None:
             self.ended = error
             self._drop_socket()
-            self.waiting.clear()
+            # Lengths and messages in turn; none of what waits was ever written.
+            frames, self.waiting = self.waiting[1::2], []
             self._unsent.clear()
-            self._owner.line_ended(self, error)
+            self._owner.line_ended(self, error, frames)
 
     def _drop_socket(self) -> None:
         line, self._socket = self._socket, None

@@ -39,7 +39,16 @@ from fastness.transport.addresses import (
 )
 from fastness.transport.connections import Connection
 from fastness.transport.counts import TransportCounts
-from fastness.transport.dialing import REMEMBERED_MAX, Failures, Queue, dial_error
+from fastness.transport.dialing import (
+    REMEMBERED_MAX,
+    Failures,
+    Queue,
+    Undelivered,
+    dial_error,
+    not_reached,
+    too_long,
+    too_much_waits,
+)
 from fastness.transport.framing import pack_length
 from fastness.transport.grants import NODE_GRANT, Authenticate, Grant, Peer, Session
 from fastness.transport.links import DialedLink
@@ -74,6 +83,8 @@ class NetworkProcess(LoopedProcess):
         super().__init__(address or client_address(), clock=clock, note=note)
         self.limits = limits or Limits()
         self.counts = TransportCounts()
+        self.undelivered: Undelivered | None = None
+        """Hears of frames that certainly were not sent, and why, in a later turn of the loop."""
         self.credential = credential
         self.tls = tls
         self.agent = agent
@@ -102,7 +113,7 @@ class NetworkProcess(LoopedProcess):
         size = len(frame)
         if size > connection.frame_bytes:
             self.counts.oversized += 1
-            self.note(f"a frame of {size} bytes is too long for {to}, and was dropped")
+            self._drop([frame], too_long(to, size, connection.frame_bytes))
             return
         waiting = connection.waiting
         if not waiting:
@@ -141,6 +152,7 @@ class NetworkProcess(LoopedProcess):
             return
         if is_client(to):
             self.counts.undeliverable += 1
+            self._drop([frame], Unreachable(f"{to} is a client, and has no connection"))
             return
         queue = self._queues.get(to)
         if queue is None:
@@ -148,6 +160,13 @@ class NetworkProcess(LoopedProcess):
             self._dial(to)
         if not queue.add(frame, self.limits.connection_write_bytes):
             self.counts.undeliverable += 1
+            self._drop([frame], too_much_waits(to, self.limits.connection_write_bytes))
+
+    def _drop(self, frames: list[bytes], reason: FastnessError) -> None:
+        """These were not sent, and never will be."""
+        self.note(f"{len(frames)} frames were dropped: {reason}")
+        if self.undelivered is not None and not self._closed:
+            self._loop.call_soon(self.undelivered, frames, reason)
 
     # ---------------------------------------------------------------- dialing
 
@@ -219,12 +238,14 @@ class NetworkProcess(LoopedProcess):
     def _dial_ended(self, to: Address, task: asyncio.Task[None]) -> None:
         self._dials.pop(to, None)
         queue = self._queues.pop(to, None)
-        if queue is not None:
-            # Those of a connection that opened have left with it.
-            self.counts.undeliverable += len(queue.frames)
+        # Those of a connection that opened have left with it.
+        frames = [] if queue is None else queue.frames
+        self.counts.undeliverable += len(frames)
         if task.cancelled():
             return
         error = task.exception()
+        if frames:
+            self._drop(frames, not_reached(to, error))
         if isinstance(error, FastnessError):
             self.counts.failed_dials += 1
             self._failures.add(to, error)
@@ -299,6 +320,11 @@ class NetworkProcess(LoopedProcess):
     def unlinked(self, connection: Connection, error: FastnessError) -> None:
         """Nothing comes or goes over it any more."""
         self._switchboard.unlink(connection)
+        # Lengths and messages in turn; none of what waits was ever written.
+        frames, connection.waiting = connection.waiting[1::2], []
+        if frames:
+            self.counts.undeliverable += len(frames)
+            self._drop(frames, not_reached(connection.link.peer, error))
         self._acceptor.proved(connection)
         if connection.opening is not None and not connection.opening.done():
             connection.opening.set_exception(error)
