@@ -59,6 +59,26 @@ class Peer:
             self.process.send(sender, encode_frame(ANSWER, frame.number, 7, body))
 
 
+def test_a_call_that_was_never_sent() -> None:
+    """It is refused at once, with the reason; what is no call of ours changes nothing."""
+    with World(seed=1) as world:
+        calls = Calls(world.process("app"), LIMITS)
+        calls.process.listen(lambda _sender, _frame: None)
+
+        async def scenario() -> None:
+            waiting = calls.ask("nobody", Drain())
+            frames = [
+                encode_frame(CALL, 99, 0, Drain()),
+                encode_frame(NOTICE, 0, 0, Done()),
+                encode_frame(CALL, calls.number, 0, Drain()),
+            ]
+            calls.undelivered(frames, Unreachable("nobody is there"))
+            assert await waiting == Refusal("unreachable", "nobody is there")
+            assert len(calls) == 0
+
+        world.run(scenario())
+
+
 def test_an_answer_reaches_who_asked() -> None:
     """The number brings it; the timestamp it carries is learned; its number is used up."""
     with World(seed=1) as world:

@@ -13,10 +13,24 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from fastness.encoding.timestamps import Timestamp
-from fastness.errors import DatabaseClosed, InvalidEncoding, Overloaded, ProtocolMismatch
+from fastness.errors import (
+    DatabaseClosed,
+    FastnessError,
+    InvalidEncoding,
+    Overloaded,
+    ProtocolMismatch,
+)
 from fastness.limits import Limits
 from fastness.runtime.process import Address, Process, Timer
-from fastness.wire.messages import ANSWER, CALL, NOTICE, Body, decode_frame, encode_frame
+from fastness.wire.messages import (
+    ANSWER,
+    CALL,
+    NOTICE,
+    Body,
+    Refusal,
+    decode_frame,
+    encode_frame,
+)
 
 Reply = Body | None
 """An answer, or `None`: nobody answered in time."""
@@ -147,6 +161,15 @@ class Calls:
             self.noticed(sender, frame.body)
             return
         self.counts.misrouted += 1
+
+    def undelivered(self, frames: list[bytes], reason: FastnessError) -> None:
+        """These were certainly not sent: their calls need not wait, and nothing was done."""
+        refusal = Refusal(reason.code, str(reason))
+        for data in frames:
+            frame = decode_frame(data)
+            call = self._open.pop(frame.number, None) if frame.kind == CALL else None
+            if call is not None:
+                call[2](refusal)
 
     def _expire(self) -> None:
         self._timer = None
