@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -418,7 +419,7 @@ def test_a_thousand_connections(tmp_path: Path, loop: str) -> None:
 
     async def scenario(scene: Scene) -> None:
         server, _listener = scene.server(scene.unix())
-        clients = [scene.client() for _ in range(500)]
+        clients = [scene.client() for _ in range(1_000)]
         # In portions: no more than the system keeps in its queue of a Unix socket.
         for start in range(0, len(clients), 50):
             await asyncio.gather(
@@ -454,3 +455,27 @@ def test_addresses_made_for_nodes_differ_at_each_start() -> None:
     listener = bind("127.0.0.1:0")
     listener.close()
     assert node_address(listener.place) != node_address(listener.place)
+
+
+def exit_code_of(child: int) -> int:
+    """How a child ended."""
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def test_a_forked_child_keeps_its_hands_off(tmp_path: Path) -> None:
+    """It can send nothing over its parent's connections, which go on undisturbed."""
+
+    async def scenario(scene: Scene) -> None:
+        server, _listener = scene.server()
+        client = scene.client()
+        assert await echoed(client, server.address, b"before") == (server.address, b"before")
+        child = os.fork()
+        if child == 0:
+            client.send(server.address, b"from the child")
+            is_silent = client.welcome_of(server.address) is None and not client.sessions()
+            os._exit(0 if is_silent else 1)
+        assert exit_code_of(child) == 0
+        assert await echoed(client, server.address, b"after") == (server.address, b"after")
+        assert server.counts.frames_in == 2
+
+    play(scenario, tmp_path)
