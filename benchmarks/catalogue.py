@@ -8,6 +8,9 @@ from benchmarks.footprint import footprint
 from benchmarks.reads import point_reads
 from benchmarks.rows import Measure
 from benchmarks.scans import scans
+from benchmarks.server_commits import server_commits
+from benchmarks.server_reads import server_reads
+from benchmarks.server_transactions import server_transactions
 from benchmarks.trees import trees
 from benchmarks.typed import typed
 
@@ -20,4 +23,7 @@ BENCHMARKS: dict[str, Measure] = {
     "trees": trees,
     "files": files,
     "footprint": footprint,
+    "server-reads": server_reads,
+    "server-commits": server_commits,
+    "server-transactions": server_transactions,
 }

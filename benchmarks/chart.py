@@ -31,7 +31,7 @@ def headroom(value: float, bound: float, *, at_least: bool) -> float:
 
 def svg(report: Report) -> str:
     """The chart of a report."""
-    rows = [row for rows in report.benchmarks.values() for row in rows if row.target is not None]
+    rows = [row for rows in report.benchmarks.values() for row in rows if row.reached is not None]
     width = LABEL_PX + PLOT_PX + FIGURES_PX
     height = TOP_PX + ROW_PX * len(rows) + 16
     head = (

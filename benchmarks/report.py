@@ -98,7 +98,7 @@ def cells(row: Row) -> tuple[str, ...]:
         row.what,
         figure(row.figure, row.unit),
         percentiles(row.percentiles),
-        row.peer,
+        f"{row.peer} (missing: {row.missing})" if row.missing else row.peer,
         "" if row.peer_figure is None else figure(row.peer_figure, row.unit),
         percentiles(row.peer_percentiles),
         "" if row.ratio is None else ratio(row.ratio),
@@ -114,6 +114,8 @@ def digits(value: float) -> str:
 
 def figure(value: float, unit: Unit) -> str:
     """A figure and its unit."""
+    if unit is Unit.SHARE:
+        return f"{value:.4f}"
     return f"{digits(value)}{unit}" if unit is Unit.PER_SECOND else f"{digits(value)} {unit}"
 
 
@@ -132,6 +134,6 @@ def target(row: Row) -> str:
     if row.target is None:
         return ""
     sign = ">=" if row.target.at_least else "<="
-    if row.ratio is None:
+    if row.ratio is None and not row.missing:
         return f"{sign} {figure(row.target.bound, row.unit)}"
     return f"{sign} {row.target.bound:g}x"

@@ -12,12 +12,13 @@ from benchmarks.settings import Settings
 
 
 class Unit(StrEnum):
-    """What a figure counts. Rates are better high, everything else low."""
+    """What a figure counts. Rates and shares are better high, everything else low."""
 
     MICROSECONDS = "us"
     PER_SECOND = "/s"
     MEGABYTES = "MB"
     SECONDS = "s"
+    SHARE = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +58,8 @@ class Row:
     """Cost to cost, or rate to rate; the figure's own spread is `None` for single shots."""
     target: Target | None = None
     """A bound of the ratio where there is a peer, else of the figure."""
+    missing: str = ""
+    """Why the peer could not be measured; empty where it was, or where there is none."""
 
     @property
     def judged(self) -> float:
@@ -65,8 +68,10 @@ class Row:
 
     @property
     def reached(self) -> bool | None:
-        """Whether the target is reached; `None` where there is none."""
-        return None if self.target is None else self.target.reached_by(self.judged)
+        """Whether the target is reached; `None` where there is none, or nothing to judge by."""
+        if self.target is None or self.missing:
+            return None
+        return self.target.reached_by(self.judged)
 
 
 Measure = Callable[[Settings], list[Row]]
@@ -131,6 +136,22 @@ def rate_row(what: str, ours: Series, theirs: Series, *, target: Target | None =
         peer_percentiles=theirs.percentiles(),
         ratio=rate_ratio(ours, theirs),
         target=target,
+    )
+
+
+def missing_row(
+    what: str, ours: Series, unit: Unit, *, peer: str, reason: str, target: Target | None = None
+) -> Row:
+    """A row whose peer could not be measured."""
+    spread = ours.rate() if unit is Unit.PER_SECOND else ours.cost_us()
+    return Row(
+        what=what,
+        unit=unit,
+        figure=spread.median,
+        percentiles=ours.percentiles(),
+        peer=peer,
+        target=target,
+        missing=reason,
     )
 
 

@@ -44,6 +44,20 @@ class Settings:
     """Its lookups in a round."""
     listings: int = 20
     """Its listings in a round."""
+    served_entries: int = 20_000
+    """Entries in each server that is compared over a socket."""
+    spell_s: float = 0.5
+    """How long a round of a server lasts."""
+    concurrent: int = 64
+    """Tasks that ask a server together."""
+    idle_connections: int = 1_000
+    """Connections that a server holds while nothing happens on them."""
+    watches: int = 10_000
+    """Watches that it holds on them."""
+    scanned: int = 1_000_000
+    """Entries that are scanned while others read."""
+    scan_spells: int = 5
+    """Rounds of reading without and with the scan."""
 
 
 def quick(directory: Path) -> Settings:
@@ -63,6 +77,10 @@ def quick(directory: Path) -> Settings:
         operations=100,
         lookups=1_000,
         listings=10,
+        served_entries=5_000,
+        spell_s=0.3,
+        scanned=200_000,
+        scan_spells=3,
     )
 
 
@@ -85,6 +103,13 @@ def tiny(directory: Path) -> Settings:
         operations=4,
         lookups=10,
         listings=2,
+        served_entries=200,
+        spell_s=0.05,
+        concurrent=4,
+        idle_connections=10,
+        watches=50,
+        scanned=2_000,
+        scan_spells=1,
     )
 
 
