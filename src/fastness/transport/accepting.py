@@ -119,7 +119,7 @@ class Acceptor:
         if len(self._unproved) >= limits.connections_unauthenticated:
             self._expire(next(iter(self._unproved)))
         link = AcceptedLink(limits.frame_bytes)
-        connection = Connection(self._host, link)
+        connection = self._host.connection_class(self._host, link)
         link.admit = partial(self._admit, connection, authenticate)
         self._switchboard.hold(connection)
         timer = self._loop.call_later(self._handshake_s, self._expire, connection)

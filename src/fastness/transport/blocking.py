@@ -21,6 +21,7 @@ from fastness.runtime.forking import own
 from fastness.runtime.looped import Note, Receive
 from fastness.runtime.process import Address
 from fastness.transport.addresses import client_address, is_client, is_seed, place_of
+from fastness.transport.connections import RECEIVE_BYTES
 from fastness.transport.counts import TransportCounts
 from fastness.transport.dialing import (
     REMEMBERED_MAX,
@@ -65,6 +66,7 @@ class BlockingProcess:
         self.credential = credential
         self.tls = tls
         self.agent = agent
+        self.receive_buffer = memoryview(bytearray(RECEIVE_BYTES))
         self.clock = clock if clock is not None else SystemClock()
         self.random = Random()  # noqa: S311 - it guards no secret
         self._note = note

@@ -24,6 +24,9 @@ from fastness.wire.handshake import Welcome
 HIGH_WATER_BYTES = 1024 * 1024
 """Unread bytes from which a peer that was accepted is not listened to."""
 
+RECEIVE_BYTES = 256 * 1024
+"""What is read from a connection at once."""
+
 ASKED_AFTER = 2
 GIVEN_UP_AFTER = 4
 """Sweeps without a sign of life, two of them in `limits.keepalive_ms`."""
@@ -34,6 +37,9 @@ class Owner(Protocol):
 
     limits: Limits
     counts: TransportCounts
+    connection_class: type[Connection]
+    receive_buffer: memoryview
+    """Where all of them read to, one after the other."""
 
     def connected(self, connection: Connection) -> None:
         """The line stands, the handshake begins."""
@@ -263,6 +269,31 @@ class Connection(asyncio.Protocol):
             self._owner.unlinked(self, error)
 
 
+class BufferedConnection(Connection, asyncio.BufferedProtocol):
+    """One on asyncio's own loop, which would make and throw away 256 KiB for each read.
+
+    That costs several times what everything else here does. What was read is copied out at once,
+    so all the connections of a process share one buffer.
+    """
+
+    def __init__(self, owner: Owner, link: Link, *, dialed: Address = "") -> None:
+        super().__init__(owner, link, dialed=dialed)
+        self._buffer = owner.receive_buffer
+
+    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - there is only this one
+        """Where to read to."""
+        return self._buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """So many bytes arrived there."""
+        self.data_received(bytes(self._buffer[:nbytes]))
+
+
+def connection_class(loop: asyncio.AbstractEventLoop) -> type[Connection]:
+    """The kind of connection that is best on a loop; others read without such waste."""
+    return BufferedConnection if isinstance(loop, asyncio.SelectorEventLoop) else Connection
+
+
 def keep_alive(line: socket.socket | None, keepalive_ms: int) -> None:
     """Have the system notice that the other host is gone, even if nobody reads or writes."""
     if line is None or line.family not in (socket.AF_INET, socket.AF_INET6):
@@ -307,4 +338,4 @@ def _user_at(line: socket.socket) -> int | None:
     return int(uid)
 
 
-__all__ = ["Connection", "Owner", "keep_alive", "peer_of"]
+__all__ = ["RECEIVE_BYTES", "Connection", "Owner", "connection_class", "keep_alive", "peer_of"]

@@ -28,8 +28,6 @@ from fastness.transport.framing import pack_length
 from fastness.transport.links import DialedLink, is_malformed
 from fastness.transport.pump import Pump
 
-RECEIVE_BYTES = 256 * 1024
-
 _IN, _OUT = select.POLLIN, select.POLLOUT
 _AGAIN = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
@@ -40,6 +38,8 @@ class LineOwner(Protocol):
     limits: Limits
     counts: TransportCounts
     pump: Pump
+    receive_buffer: memoryview
+    """Where all of them read to, one after the other."""
 
     def line_opened(self, line: Line) -> None:
         """The handshake ended well."""
@@ -184,16 +184,16 @@ class Line:
         """Write what is left over, and read what is there."""
         if self._unsent:
             self._write(b"")
-        line = self._line()
+        line, buffer = self._line(), self._owner.receive_buffer
         while self.ended is None:
             try:
-                data = line.recv(RECEIVE_BYTES)
+                size = line.recv_into(buffer)
             except _AGAIN:
                 return
-            if not data:
+            if not size:
                 self._hung_up()
                 return
-            self._take(data)
+            self._take(bytes(buffer[:size]))
             # The system tells of what is left; TLS may have taken it from there already.
             if not isinstance(line, ssl.SSLSocket):
                 return

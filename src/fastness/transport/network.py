@@ -37,7 +37,7 @@ from fastness.transport.addresses import (
     is_seed,
     place_of,
 )
-from fastness.transport.connections import Connection
+from fastness.transport.connections import RECEIVE_BYTES, Connection, connection_class
 from fastness.transport.counts import TransportCounts
 from fastness.transport.dialing import (
     REMEMBERED_MAX,
@@ -88,6 +88,8 @@ class NetworkProcess(LoopedProcess):
         self.credential = credential
         self.tls = tls
         self.agent = agent
+        self.connection_class = connection_class(self._loop)
+        self.receive_buffer = memoryview(bytearray(RECEIVE_BYTES))
         self._switchboard = Switchboard(self.counts)
         self._links = self._switchboard.links
         self._acceptor = Acceptor(self, self._switchboard)
@@ -205,7 +207,8 @@ class NetworkProcess(LoopedProcess):
             await asyncio.sleep(pause_ms * SECONDS_PER_MILLISECOND)
         self.counts.dialed += 1
         hello = Hello(MAGIC, list(PROTOCOLS), self.address, self.credential, to, agent=self.agent)
-        connection = Connection(self, DialedLink(hello, self.limits.frame_bytes), dialed=to)
+        link = DialedLink(hello, self.limits.frame_bytes)
+        connection = self.connection_class(self, link, dialed=to)
         opening = connection.opening = self._loop.create_future()
         try:
             async with asyncio.timeout(self.limits.handshake_ms * SECONDS_PER_MILLISECOND):
