@@ -133,12 +133,12 @@ def test_a_store_that_closed_itself_is_opened_again(
         assert isinstance(answer, DiskFull if number == errno.ENOSPC else StoreUnavailable)
         found = await reached.read(b"a")
         assert opened == 2
+        await reached.healed()
         applied = await reached.ask(store.settle, RANGE, 1, 2)
         assert isinstance(applied, bool)
         assert values(found) == values(await reached.read(b"a")) == [b"2" if applied else b"1"]
         assert await reached.ask(store.apply, batch(1, 3, a="3")) is None
         assert values(await reached.read(b"a")) == [b"3"]
-        await reached.healed()
 
     reached.run(scenario)
 

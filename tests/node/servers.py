@@ -65,12 +65,13 @@ def serving(
     scenario: Callable[[Premises], Awaitable[None]],
     directory: Path | None = None,
     limits: Limits | None = None,
+    kind: type[Premises] = Premises,
 ) -> None:
     """Run a scenario on a real loop; whatever runs in the end is stopped."""
 
     async def main() -> None:
         network = LocalNetwork()
-        premises = Premises(network, directory, limits)
+        premises = kind(network, directory, limits)
         try:
             async with asyncio.timeout(PATIENCE_SECONDS):
                 await scenario(premises)

@@ -117,3 +117,25 @@ def test_a_jump_of_the_clock_is_not_followed() -> None:
     assert block is not None
     assert to_milliseconds(block.first) <= WALL_MS + 1
     assert oracle.clock_jumps == 1
+
+
+def test_readers_go_on_while_the_ceiling_is_in_the_way() -> None:
+    """They share the highest timestamp issued; whoever commits waits, and gets a higher one."""
+    oracle = role(start=from_milliseconds(WALL_MS + 5))
+    highest = from_milliseconds(WALL_MS + 5)
+    assert oracle.draw(caller(1), 1, reading=True) == Block(caller(1), highest, 1)
+    assert oracle.draw(caller(2), 1) is None
+    assert oracle.draw(caller(3), 1, reading=True) == Block(caller(3), highest, 1)
+    assert raised(oracle)
+    assert oracle.next_draw() == Block(caller(2), highest + 1, 1)
+    assert oracle.draw(caller(4), 1, reading=True) == Block(caller(4), highest + 2, 1)
+
+
+def test_where_nothing_was_ever_issued_readers_wait() -> None:
+    """0 is no timestamp to read at."""
+    oracle = role()
+    assert oracle.draw(caller(1), 1, reading=True) is None
+    assert raised(oracle)
+    block = oracle.next_draw()
+    assert block is not None
+    assert block.first > 0

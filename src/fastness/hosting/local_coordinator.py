@@ -168,15 +168,9 @@ class LocalCoordinator:
         return marks
 
     async def _record(self, marks: dict[str, bytes | None]) -> None:
-        written: asyncio.Future[FastnessError | None] = self._process.future()
-
-        def done(error: FastnessError | None) -> None:
-            if not written.done():
-                written.set_result(error)
-
-        self._store.record(marks, done)
-        error = await written
-        if error is not None:
+        try:
+            await self._store.record(marks)
+        except FastnessError as error:
             raise Unreachable(f"the store did not take {sorted(marks)}: {error}") from error
 
     # ---------------------------------------------------------------- sessions

@@ -13,8 +13,9 @@ a batch. The loop never waits for the disk: the interpreter lock is free during 
 
 **When the disk fails.** A store that met a failed write or sync closes itself, so that nothing
 undurable is ever shown. It is opened again here, in this process: what was acknowledged is there,
-what was in doubt is there or is not, as `settle` tells. Until a write succeeds `refusal` says why
-none does, new commits are refused with that, and reads go on. Nobody needs to come and restart.
+what was in doubt is there or is not, as `settle` tells. From then on `refusal` says why nothing is
+written: requests to write are answered with it, new commits refused, and reads go on. Now and then
+a write is tried, and once one succeeds all goes on. Nobody needs to come and restart.
 """
 
 from __future__ import annotations
@@ -44,8 +45,9 @@ from fastness.storage.contract import Batch, Change, RangeState, Store, StoreSiz
 GROUP_MAX = 256
 """Requests that share one sync at most."""
 
-PROBE_SECONDS = 0.5
-"""Between two tries to write while writes are refused."""
+PROBE_SECONDS = 0.25
+PROBE_SECONDS_MAX = 4.0
+"""Between two tries to write while writes are refused; twice as long after each that fails."""
 
 _log = logging.getLogger("fastness.hosting")
 
@@ -80,10 +82,15 @@ class _Unwatched:
 
 
 class _Job(NamedTuple):
-    """Something to do with the store; `unsynced` work is told only after the next sync."""
+    """Something to do with the store.
+
+    What `writes` is not tried while writes are refused; `unsynced` work is told only after the
+    next sync.
+    """
 
     work: Callable[[Store], object]
     done: Done
+    writes: bool
     unsynced: bool
     asked_ns: int
 
@@ -107,7 +114,8 @@ class LocalStore:
         self._away = False
         """Whether the store closed itself and is not open again yet."""
         self._closing = False
-        self._tried = 0.0
+        self._probe_at = 0.0
+        self._probe_pause = PROBE_SECONDS
         self._loop = asyncio.get_running_loop()
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
         self._thread = Thread(target=self._run, name="fastness-store", daemon=True)
@@ -203,13 +211,20 @@ class LocalStore:
         done: Callable[[list[Change] | FastnessError], None],
     ) -> None:
         """The first `limit` commits in (after, up_to], in commit order."""
-        self._do(lambda store: store.changes(after, up_to, limit), done)
+        self._do(lambda store: store.changes(after, up_to, limit), done, writes=False)
 
-    def record(
-        self, marks: dict[str, bytes | None], done: Callable[[FastnessError | None], None]
-    ) -> None:
-        """Write marks of the store, durably."""
+    async def record(self, marks: dict[str, bytes | None]) -> None:
+        """Write marks of the store, durably; raises where it did not take them."""
+        written: asyncio.Future[FastnessError | None] = self._loop.create_future()
+
+        def done(error: FastnessError | None) -> None:
+            if not written.done():
+                written.set_result(error)
+
         self._do(lambda store: store.record(marks), done)
+        error = await written
+        if error is not None:
+            raise error
 
     async def close(self) -> None:
         """Finish what was asked for, then close the store. Idempotent."""
@@ -219,12 +234,19 @@ class LocalStore:
             await self._loop.run_in_executor(None, self._thread.join)
         self._store.close()
 
-    def _do(self, work: Callable[[Store], object], done: Done, *, unsynced: bool = False) -> None:
+    def _do(
+        self,
+        work: Callable[[Store], object],
+        done: Done,
+        *,
+        writes: bool = True,
+        unsynced: bool = False,
+    ) -> None:
         if self._closing:
             error = DatabaseClosed("the store of this server was closed: start the server again")
             self._loop.call_soon(done, error)
         else:
-            self._jobs.put(_Job(work, done, unsynced, time.monotonic_ns()))
+            self._jobs.put(_Job(work, done, writes, unsynced, time.monotonic_ns()))
 
     # ------------------------------------------------------------ the thread
 
@@ -255,7 +277,8 @@ class LocalStore:
         began_ns = time.monotonic_ns()
         for job in jobs:
             self._watch.waited(began_ns - job.asked_ns)
-            answer = self._attempt(job.work)
+            refusal = self.refusal if job.writes else None
+            answer = self._attempt(job.work) if refusal is None else refusal
             if job.unsynced:
                 ended_ns = time.monotonic_ns()
                 self._watch.applied(ended_ns - began_ns)
@@ -300,19 +323,19 @@ class LocalStore:
             return
         if self.refusal is None:
             _log.error("writes are refused from now on: %s", error)
+            # It may have been once only: the first try comes with the next request.
+            self._probe_at = 0.0
         self.refusal = error
         try:
             self._store.range_epoch(0)
         except FastnessError:
             self._away = True
-            self._tried = 0.0
             self._recover()
 
     def _recover(self) -> None:
         """Open the store again; what fails is tried again with the next probe."""
         if self._reopen is None:
             return
-        self._tried = time.monotonic()
         try:
             self._store.close()
             self._store = self._reopen()
@@ -325,11 +348,13 @@ class LocalStore:
 
     def _probe(self) -> None:
         """See whether writes succeed again."""
-        if time.monotonic() - self._tried < PROBE_SECONDS:
+        if time.monotonic() < self._probe_at:
             return
+        self._probe_pause = min(2 * self._probe_pause, PROBE_SECONDS_MAX)
+        self._probe_at = time.monotonic() + self._probe_pause
         if self._away:
             self._recover()
-        self._tried = time.monotonic()
         if not self._away and self._attempt(lambda store: store.record({})) is None:
             self.refusal = None
+            self._probe_pause = PROBE_SECONDS
             _log.warning("writes go on")

@@ -204,7 +204,7 @@ class Dispatch:
 
     def _draw(self, caller: Caller, request: Draw) -> None:
         try:
-            self._oracle.draw(caller, request.count)
+            self._oracle.draw(caller, request.count, reading=request.reading)
         except FastnessError as error:
             if isinstance(error, Overloaded):
                 self._site.counts.overloaded += 1

@@ -89,7 +89,7 @@ class OracleTerm:
         """Whether the predecessor's lease is over for certain, so that this one issues."""
         return self._site.boot_ns() >= self._from_ns
 
-    def draw(self, caller: Caller, count: int) -> None:
+    def draw(self, caller: Caller, count: int, *, reading: bool) -> None:
         """Answer with a block, now or when the ceiling is high enough."""
         if not 0 < count <= DRAW_MAX:
             raise InvalidOption(f"a block of {count} timestamps: ask for 1 to {DRAW_MAX}")
@@ -99,7 +99,7 @@ class OracleTerm:
         if not self.rested:
             raise Overloaded("the oracle waits for its predecessor's lease to end: try again soon")
         self._observe()
-        block = self._role.draw(caller, count)
+        block = self._role.draw(caller, count, reading=reading)
         if block is not None:
             self._answer(block)
         self.raise_ceiling()
@@ -190,11 +190,11 @@ class OracleSeat:
         """Whether this node holds the role."""
         return self._term is not None
 
-    def draw(self, caller: Caller, count: int) -> None:
+    def draw(self, caller: Caller, count: int, *, reading: bool) -> None:
         """Answer a request for timestamps; raises what it is to be refused with."""
         if self._term is None:
             raise moved("this node is not the oracle")
-        self._term.draw(caller, count)
+        self._term.draw(caller, count, reading=reading)
 
     def is_free(self, tenure: Tenure) -> bool:
         """Whether the role may be claimed, as far as is known."""

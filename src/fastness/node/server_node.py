@@ -121,7 +121,8 @@ class ServerNode:
         return self._store.refusal
 
     async def start(self) -> None:
-        """Serve; returns once it is ready. `Unreachable` where the store takes no writes."""
+        """Serve; returns once it is ready. Raises what the store answers if it takes no writes."""
+        await self._store.record({})
         await self._bootstrap()
         self.node.start()
         waited_ms = 0.0
@@ -138,10 +139,7 @@ class ServerNode:
     async def _bootstrap(self) -> None:
         """One range of all keys, under the id that an embedded database gives its own."""
         epoch = self._store.range_epoch(RANGE_ID)
-        try:
-            await bootstrap(self._coordinator, [(b"", SYSTEM_END, STORE)], epoch=epoch)
-        except Unreachable as error:
-            raise error.__cause__ or error from error
+        await bootstrap(self._coordinator, [(b"", SYSTEM_END, STORE)], epoch=epoch)
 
     async def drain(self) -> None:
         """Finish what is under way, end every cache lease, and serve nothing new."""
@@ -191,14 +189,5 @@ class ServerNode:
             self._process.note(f"nothing is cached, as that cannot be recorded: {error}")
 
     async def _record_caches(self, lease_ms: int | None) -> None:
-        written: asyncio.Future[FastnessError | None] = self._process.future()
-
-        def done(error: FastnessError | None) -> None:
-            if not written.done():
-                written.set_result(error)
-
         mark = None if lease_ms is None else encode_counter(lease_ms)
-        self._store.record({CACHES_MARK: mark}, done)
-        error = await written
-        if error is not None:
-            raise error
+        await self._store.record({CACHES_MARK: mark})

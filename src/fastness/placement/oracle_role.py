@@ -73,12 +73,19 @@ class OracleRole:
         """Take in what the clocks say, before each block."""
         self._oracle.observe(wall_ms, boot_ns)
 
-    def draw(self, caller: Caller, count: int) -> Block | None:
-        """A block, or `None`: it waits for the ceiling. `Overloaded` if too many do."""
+    def draw(self, caller: Caller, count: int, *, reading: bool = False) -> Block | None:
+        """A block, or `None`: it waits for the ceiling. `Overloaded` if too many do.
+
+        A reader never waits, so that reads go on while the ceiling cannot be raised: it is given
+        the highest timestamp issued once more. Whatever was committed before it asked is at or
+        below that, and whatever is committed later is above it, or was waited for by its locks.
+        """
         if not self._queue:
             first = self._oracle.issue(count)
             if first is not None:
                 return Block(caller, first, count)
+        if reading and count == 1 and self._oracle.issued:
+            return Block(caller, self._oracle.issued, 1)
         if len(self._queue) >= self._queued_max:
             raise Overloaded(
                 f"{len(self._queue)} requests for timestamps wait for the oracle's ceiling: try "

@@ -36,6 +36,7 @@ from fastness.errors import (
     MaybeCommitted,
     RangeMoved,
     SnapshotTooOld,
+    StoreError,
     Unreachable,
 )
 from fastness.invariants import InvariantViolation, check
@@ -57,8 +58,13 @@ from fastness.transactions.content import Part, cut, is_within
 ELSEWHERE = (RangeMoved, Fenced, Unreachable)
 """Refusals that say nothing of the transaction: ask again, perhaps another node."""
 
-FOR_GOOD = (Conflict, SnapshotTooOld)
-"""Refusals that a second delivery of the same one-range commit would meet again."""
+FOR_GOOD = (Conflict, SnapshotTooOld, StoreError)
+"""Refusals that a second delivery of the same one-range commit cannot undo.
+
+It would meet the first two again. While its store takes no writes a leaseholder refuses what it
+had let in as a first delivery: the node drops a second. To have the id resolved would need a
+write, which is just what cannot be had.
+"""
 
 
 class Send(NamedTuple):

@@ -48,9 +48,14 @@ FRAME_BYTES_MAX = 32 * 1024 * 1024
 
 
 class Draw(msgspec.Struct, frozen=True, array_like=True, tag=60):
-    """To the oracle: issue `count` consecutive timestamps."""
+    """To the oracle: issue `count` consecutive timestamps.
+
+    With `reading` the one timestamp asked for is only read at. Where the ceiling is in the way of
+    a new one, the highest that was issued does as well: nothing is committed above it so far.
+    """
 
     count: int
+    reading: bool = False
 
 
 class Drawn(msgspec.Struct, frozen=True, array_like=True, tag=61):

@@ -80,7 +80,8 @@ class Timestamps:
         self._sent_ns = self._calls.process.clock.boot_ns()
         count = len(self._served_commits) + bool(self._served_readers)
         try:
-            self._calls.call(oracle, Draw(count), self._answered)
+            request = Draw(count, not self._served_commits)
+            self._calls.call(oracle, request, self._answered)
         except Overloaded:
             self._ask_later()
 
