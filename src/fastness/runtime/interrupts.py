@@ -9,6 +9,7 @@ nothing to do.
 from __future__ import annotations
 
 import importlib
+import os
 import signal
 from collections.abc import Callable
 from importlib.util import find_spec
@@ -22,6 +23,22 @@ _builtin = importlib.import_module("_signal" if find_spec("_signal") else "signa
 _set_handler: Callable[[int, Any], Any] = _builtin.signal
 _get_handler: Callable[[int], Any] = _builtin.getsignal
 _SIGINT = int(signal.SIGINT)
+_main = main_thread().ident
+
+
+def _forked() -> None:
+    """The thread that forked is the main one of the child."""
+    global _main  # noqa: PLW0603 - asking `threading` each time costs as much as a handler
+    _main = get_ident()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forked)
+
+
+def in_main_thread() -> bool:
+    """Whether this thread is the one that signals are delivered in."""
+    return get_ident() == _main
 
 
 class InterruptsDeferred:
@@ -43,7 +60,7 @@ class InterruptsDeferred:
         self.arrived = False
         self._handler = None
         # A handler that was not set from Python could not be put back: it is left alone.
-        if get_ident() == main_thread().ident and _get_handler(_SIGINT) is not None:
+        if get_ident() == _main and _get_handler(_SIGINT) is not None:
             self._handler = _set_handler(_SIGINT, self._note)
         return self
 

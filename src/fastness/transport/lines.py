@@ -250,20 +250,25 @@ class Line:
         """Write behind what is left over from before."""
         self._owner.counts.bytes_out += len(data)
         backlog = self._unsent
-        if backlog:
-            backlog += data
-            del backlog[: self._pushed(backlog)]
-        else:
-            sent = self._pushed(data)
-            if sent < len(data):
-                backlog += data[sent:]
-        self._wait_for(_IN | _OUT if self._unsent else _IN)
+        if not backlog:
+            # Nearly always the system takes all of it at once.
+            try:
+                sent = self._line().send(data)
+            except _AGAIN:
+                sent = 0
+            if sent == len(data):
+                self._wait_for(_IN)
+                return
+            data = data[sent:]
+        backlog += data
+        del backlog[: self._pushed(backlog)]
+        self._wait_for(_IN | _OUT if backlog else _IN)
         limit = self._owner.limits.connection_write_bytes
-        if len(self._unsent) > limit:
+        if len(backlog) > limit:
             self._owner.counts.slow += 1
             self.end(Overloaded(f"{self.dialed} does not read: more than {limit} bytes wait"))
 
-    def _pushed(self, data: bytes | bytearray) -> int:
+    def _pushed(self, data: bytearray) -> int:
         """How much of this the system takes at once."""
         line = self._line()
         size, sent = len(data), 0

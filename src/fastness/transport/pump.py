@@ -27,12 +27,12 @@ from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from contextvars import Context
 from itertools import count
-from threading import Lock, get_ident, main_thread
+from threading import Lock, get_ident
 from typing import Any, Protocol, TypeVar, cast
 
 from fastness.errors import DatabaseClosed
 from fastness.runtime.clock import NANOSECONDS_PER_MILLISECOND, Clock
-from fastness.runtime.interrupts import InterruptsDeferred
+from fastness.runtime.interrupts import InterruptsDeferred, in_main_thread
 
 T = TypeVar("T")
 
@@ -164,7 +164,7 @@ class Pump:
         """
         try:
             if self._owner == get_ident():
-                return self._run(coroutine, self._main_interrupts if _in_main() else None)
+                return self._run(coroutine, self._main_interrupts if in_main_thread() else None)
             with InterruptsDeferred(self._interrupted) as interrupts:
                 return self._enter(coroutine, interrupts)
         except BaseException:
@@ -176,7 +176,7 @@ class Pump:
         self._lock.acquire()
         self._owner = get_ident()
         self._users += 1
-        if _in_main():
+        if in_main_thread():
             self._main_interrupts = interrupts
         try:
             return self._run(coroutine, interrupts)
@@ -185,7 +185,11 @@ class Pump:
 
     def _leave(self) -> None:
         if not self._is_closed:
-            self._work_off()
+            if self.loop.ready or self._is_led:
+                self._work_off()
+            else:
+                # What is due by now can wait for whoever comes next.
+                self._flush()
             if self._followers and not self._is_led:
                 next(iter(self._followers)).wake()
         self._users -= 1
@@ -265,7 +269,7 @@ class Pump:
         follower = _Follower()
         future.add_done_callback(follower.wake)
         self._followers[follower] = None
-        is_main = _in_main()
+        is_main = in_main_thread()
         if is_main:
             self._main = follower
         self._owner = 0
@@ -407,10 +411,6 @@ class Pump:
         self._lock = Lock()
         self._owner = 0
         self._followers.clear()
-
-
-def _in_main() -> bool:
-    return get_ident() == main_thread().ident
 
 
 class PumpTask(asyncio.Future[T]):
