@@ -1,7 +1,13 @@
-"""Fixtures of this folder: a database of every engine, under a driven clock."""
+"""Fixtures of this folder: databases of this process and behind a server, under a driven clock."""
 
 from __future__ import annotations
 
-from tests.transactions.databases import any_database_url, clock, database
+from tests.transactions.databases import (
+    any_database_url,
+    clock,
+    database,
+    own_database,
+    own_database_url,
+)
 
-__all__ = ["any_database_url", "clock", "database"]
+__all__ = ["any_database_url", "clock", "database", "own_database", "own_database_url"]

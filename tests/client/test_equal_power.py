@@ -14,7 +14,7 @@ from fastness.client import AsyncDatabase, AsyncTransaction, Database, Transacti
 from fastness.client.cluster.transaction import BlockingTransaction, ClusterTransaction
 from fastness.encoding import counters
 from fastness.errors import FastnessError
-from tests.transactions.databases import twin_of
+from tests.transactions.databases import beside
 
 Pair = tuple[type, type]
 PAIRS: list[Pair] = [
@@ -87,11 +87,13 @@ def told(call: Callable[[], object]) -> object:
 
 def test_both_faces_answer_alike_inside_a_transaction(database: Database) -> None:
     """Values, pages, continuation tokens and errors."""
-    twin = twin_of(database)
 
     async def through_tasks() -> list[object]:
+        async with beside(database) as twin:
+            return await through(twin.transaction())
+
+    async def through(tx: AsyncTransaction) -> list[object]:
         answers: list[object] = []
-        tx = twin.transaction()
         for name, arguments, options in SCRIPT:
             try:
                 answer = getattr(tx, name)(*arguments, **options)
@@ -114,9 +116,12 @@ def test_both_faces_answer_alike_inside_a_transaction(database: Database) -> Non
 
 def test_both_faces_write_alike(database: Database) -> None:
     """The one-operation calls of the database answer their commit timestamps."""
-    twin = twin_of(database)
 
     async def through_tasks() -> None:
+        async with beside(database) as twin:
+            await through(twin)
+
+    async def through(twin: AsyncDatabase) -> None:
         stamps = [
             await twin.set(b"async", b"1"),
             await twin.add(b"n", 2),

@@ -22,15 +22,21 @@ from fastness.errors import (
 from fastness.runtime import ManualClock
 
 
+@pytest.fixture
+def any_database_url(own_database_url: str) -> str:
+    """What is opened here; `test_remote.py` is about servers."""
+    return own_database_url
+
+
 @pytest.mark.parametrize(
     "url",
     ["", "memory", "memory:x", "memory://", "file:", "file", "postgres:x", ":memory:", "somewhere"],
 )
 def test_a_url_that_names_no_engine_is_refused(url: str) -> None:
-    """The message shows it, and the two that do."""
+    """The message shows it, and those that do."""
     with pytest.raises(
         InvalidUrl,
-        match=re.escape(f"{url!r} names no engine: use 'memory:' or 'file:PATH'"),
+        match=re.escape(f"{url!r} names no engine: use 'memory:', 'file:PATH', 'fastness://"),
     ):
         fastness.open(url)
 
@@ -39,7 +45,7 @@ def test_a_url_that_names_no_engine_is_refused(url: str) -> None:
 def test_a_url_is_text(url: object) -> None:
     """A path or bytes by mistake is told apart from a wrong URL."""
     opening: Any = fastness.open
-    with pytest.raises(InvalidUrl, match="is no URL: use 'memory:' or 'file:PATH'"):
+    with pytest.raises(InvalidUrl, match="is no URL: use 'memory:', 'file:PATH', 'fastness://"):
         opening(url)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from fastness.client import AsyncTransaction, Database, Transaction
+from fastness.client import AsyncDatabase, AsyncTransaction, Database, Transaction
 from fastness.errors import (
     Conflict,
     DeadlineExceeded,
@@ -21,7 +21,7 @@ from fastness.errors import (
 )
 from fastness.limits import Limits
 from fastness.runtime import ManualClock
-from tests.transactions.databases import driven_database, twin_of
+from tests.transactions.databases import beside, driven_database, twin_of
 
 
 class Rival:
@@ -139,16 +139,16 @@ def test_a_number_of_attempts_is_the_limit(any_database_url: str, clock: ManualC
         assert database.get(b"k") is None
 
 
-def test_a_deadline_counts_from_the_beginning(database: Database, clock: ManualClock) -> None:
+def test_a_deadline_counts_from_the_beginning(own_database: Database, clock: ManualClock) -> None:
     """Time spent in the first attempt is part of the time given."""
-    rival = Rival(database, 10_000)
+    rival = Rival(own_database, 10_000)
 
     def slow(tx: Transaction) -> None:
         rival(tx)
         clock.advance(milliseconds=600)
 
     with pytest.raises(DeadlineExceeded, match="gave up after 2 attempts"):
-        database.run_within(1.0, slow)
+        own_database.run_within(1.0, slow)
 
 
 def test_a_deadline_does_not_stop_what_succeeds(database: Database, clock: ManualClock) -> None:
@@ -245,12 +245,15 @@ def test_a_coroutine_function_given_to_the_synchronous_database_is_refused(
         run(function)
 
 
-def test_tasks_retry_alike(database: Database, clock: ManualClock) -> None:
-    """The asynchronous database runs the function again, hooks and deadline included."""
+def test_tasks_retry_alike(database: Database) -> None:
+    """The asynchronous database runs the function again, hooks included."""
     told: list[int] = []
 
     async def everything() -> None:
-        twin = twin_of(database)
+        async with beside(database) as twin:
+            await tried(twin)
+
+    async def tried(twin: AsyncDatabase) -> None:
         attempts = 0
 
         async def function(tx: AsyncTransaction, last: int) -> int:
@@ -270,11 +273,18 @@ def test_tasks_retry_alike(database: Database, clock: ManualClock) -> None:
             await twin.run_within(-1, function, 1)
         assert attempts == 0
 
-        async def slow(tx: AsyncTransaction) -> None:
-            clock.advance(milliseconds=600)
-            await function(tx, 3)
-
-        with pytest.raises(DeadlineExceeded, match="gave up after 2 attempts"):
-            await twin.run_within(1.0, slow)
-
     asyncio.run(everything())
+
+
+def test_a_deadline_of_a_task_counts_alike(own_database: Database, clock: ManualClock) -> None:
+    """From the beginning of the first attempt, by the clock of the database."""
+    twin = twin_of(own_database)
+
+    async def slow(tx: AsyncTransaction) -> None:
+        clock.advance(milliseconds=600)
+        await tx.get(b"contended")
+        await twin.set(b"contended", b"1")
+        tx.set(b"result", b"1")
+
+    with pytest.raises(DeadlineExceeded, match="gave up after 2 attempts"):
+        asyncio.run(twin.run_within(1.0, slow))

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 import fastness
-from fastness.client import AsyncTransaction, Database, Transaction, transactional
+from fastness.client import AsyncDatabase, AsyncTransaction, Database, Transaction, transactional
 from fastness.errors import Conflict, ForeignTransaction, TransactionClosed, UsageError
-from tests.transactions.databases import twin_of
+from tests.transactions.databases import beside
 
 
 @transactional
@@ -80,27 +80,31 @@ def test_a_conflict_inside_a_joined_one_belongs_to_the_outer(database: Database)
 
 def test_both_kinds_and_nothing_else_are_taken(database: Database) -> None:
     """A database or transaction of the other kind, or no such thing: named, with what fits."""
-    twin = twin_of(database)
     function: Any = transfer
-    for wrong in (twin, twin.transaction(), None, "db"):
-        with pytest.raises(
-            ForeignTransaction,
-            match=rf"transfer takes a Database or Transaction first, not {type(wrong).__name__}",
-        ):
-            function(wrong, b"a", b"b")
 
-    async def ask_the_other_way() -> None:
+    async def ask_both_ways() -> None:
+        async with beside(database) as twin:
+            await ask(twin)
+
+    async def ask(twin: AsyncDatabase) -> None:
+        for wrong in (twin, twin.transaction(), None, "db"):
+            name = type(wrong).__name__
+            with pytest.raises(
+                ForeignTransaction,
+                match=rf"transfer takes a Database or Transaction first, not {name}",
+            ):
+                function(wrong, b"a", b"b")
         asynchronous: Any = transfer_async
-        for wrong in (database, database.transaction()):
+        for other in (database, database.transaction()):
             with pytest.raises(
                 ForeignTransaction, match="takes a AsyncDatabase or AsyncTransaction first"
             ):
-                await asynchronous(wrong, b"a", b"b")
+                await asynchronous(other, b"a", b"b")
         assert await transfer_async(twin, b"a", b"b") == 2
         async with twin.transaction() as tx:
             assert await transfer_async(tx, b"a", b"b") == 2
 
-    asyncio.run(ask_the_other_way())
+    asyncio.run(ask_both_ways())
     assert counted(database.get(b"b")) == 2
 
 

@@ -22,6 +22,12 @@ from tests.transactions.databases import driven_database
 LIFE = from_milliseconds(1_000)
 
 
+@pytest.fixture
+def any_database_url(own_database_url: str) -> str:
+    """Upkeep is of whoever opened the store; a server's is tested in `tests/node`."""
+    return own_database_url
+
+
 def keep_up(database: Database) -> int:
     """Steps of upkeep until nothing is left to do; how many."""
     steps = 1

@@ -393,7 +393,7 @@ def test_the_past_before_an_index_is_not_misread() -> None:
     """A snapshot from before the index was complete is refused, not answered with gaps."""
     world, _changes = evolved(Indexed)
     with world:
-        then = world.engine.read_timestamp()
+        then = world.site.now()
         world.build()
         past = world.begin(at=then)
         assert past.require(Indexed, 1).size == 1

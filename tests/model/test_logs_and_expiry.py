@@ -9,7 +9,7 @@ import pytest
 
 from fastness.errors import Conflict, InvalidKey, InvalidOption, InvalidValue, RecordExists
 from fastness.model import Entity
-from tests.model.world import Change, Session, World
+from tests.model.world import Change, Session, World, own_engine_only
 
 
 def test_a_log_is_read_in_commit_order(world: World) -> None:
@@ -94,6 +94,7 @@ def test_an_expired_record_is_gone_for_every_reader(world: World) -> None:
         tx.insert(session(world, 5))
         tx.insert(session(world, None, b"2"))
     before = world.begin()
+    assert before.fetch(Session, b"2") is not None
     world.pass_time(minutes=4)
     assert len(world.begin().query(Session.by_user, "ann")) == 2
     world.pass_time(minutes=2)
@@ -103,7 +104,15 @@ def test_an_expired_record_is_gone_for_every_reader(world: World) -> None:
     assert tx.count(Session.by_user, "ann") == 1
     assert before.fetch(Session, b"1") is not None
     assert world.wrong() == []
-    before.cancel()
+
+
+@own_engine_only("a server prunes by itself")
+def test_an_expired_record_is_pruned_with_its_entries(world: World) -> None:
+    """Rows of the record and of its index go, and nothing else."""
+    with world.begin() as tx:
+        tx.insert(session(world, 5))
+        tx.insert(session(world, None, b"2"))
+    world.pass_time(minutes=6)
     rows = world.rows()
     world.sweep()
     assert rows - world.rows() == 2
@@ -121,6 +130,7 @@ def test_what_has_expired_is_not_in_the_way(world: World) -> None:
     assert world.wrong() == []
 
 
+@own_engine_only("a server prunes by itself")
 def test_a_record_is_kept_alive_with_its_entries(world: World) -> None:
     """A later end reaches every entry, also those whose values stay."""
     world.run(lambda tx: tx.insert(session(world, 5)))
@@ -142,6 +152,7 @@ class Bare(Entity, key="token", expires="ends", kind="Session"):
     ends: datetime | None = None
 
 
+@own_engine_only("a server prunes by itself")
 def test_an_index_of_expiring_records_is_built_with_their_ends() -> None:
     """Entries made by the builder end when their record does."""
     with World(Bare) as world:

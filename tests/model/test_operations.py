@@ -348,7 +348,7 @@ def test_a_query_is_validated_against_phantoms(world: World) -> None:
 def test_the_past_is_read_by_index(world: World) -> None:
     """A transaction at a past timestamp lists, counts and fetches what was there then."""
     world.run(lambda tx: tx.insert(Item(shop="s", id=1, title="old", price=1)))
-    then = world.engine.read_timestamp()
+    then = world.site.now()
     world.run(lambda tx: tx.put(Item(shop="s", id=1, title="new", price=5)))
     past = world.begin(at=then)
     assert [one.title for one in past.query(Item.by_title, "s")] == ["old"]

@@ -19,7 +19,7 @@ from fastness.model import (
     register_async,
 )
 from tests.model.test_building import Plain, Rich
-from tests.model.world import ALL, ONE, Item, Member, Team, User, World
+from tests.model.world import ALL, ONE, Item, Member, Team, User, World, own_engine_only
 from tools import generate_sync
 
 SOURCE = '''
@@ -125,6 +125,7 @@ async def work(world: World) -> None:
     assert world.wrong() == []
 
 
+@own_engine_only("its asynchronous side is made of the engine")
 def test_the_asynchronous_operations_work(world: World) -> None:
     """What one twin wrote the other reads."""
     asyncio.run(work(world))
@@ -149,6 +150,7 @@ async def build(world: World) -> None:
     assert known.stored == database.schema.stored
 
 
+@own_engine_only("its asynchronous side is made of the engine")
 def test_an_index_is_built_asynchronously() -> None:
     """The asynchronous builder does what the synchronous one does."""
     with World(Plain) as world:

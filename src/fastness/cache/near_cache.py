@@ -222,6 +222,23 @@ class NearCache:
         self.counts.hits += 1
         return entry
 
+    def glance(self, key: bytes, now_ns: int) -> CachedKey | None:
+        """As `find`, from any thread, also while another uses the cache; finds less.
+
+        Every step is one that no other thread can see half done, and nothing is changed but the
+        order of recent use and the count. In the second half of a lease it finds nothing, so
+        that whoever looks properly renews it.
+        """
+        entry = self._keys.get(key)
+        if entry is None or entry.taken or entry.lease.void or entry.lease.wants_renewal(now_ns):
+            return None
+        try:
+            self._recent.move_to_end(entry)
+        except KeyError:
+            return None
+        self.counts.hits += 1
+        return entry
+
     def find_scan(
         self, begin: bytes, end: bytes, limit: int, now_ns: int, *, reverse: bool
     ) -> CachedScan | None:

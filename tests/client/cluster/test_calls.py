@@ -79,6 +79,23 @@ def test_a_call_that_was_never_sent() -> None:
         world.run(scenario())
 
 
+def test_calls_over_a_connection_that_broke_are_not_waited_for() -> None:
+    """They may have been carried out or not, as with any silence; others are waited for."""
+    with World(seed=1) as world:
+        calls = Calls(world.process("app"), LIMITS)
+
+        async def scenario() -> None:
+            there = [calls.ask("peer", Drain()) for _ in range(2)]
+            elsewhere = calls.ask("other", Drain())
+            calls.lost("peer")
+            assert [await one for one in there] == [None, None]
+            assert not elsewhere.done()
+            assert len(calls) == 1
+            calls.close()
+
+        world.run(scenario())
+
+
 def test_an_answer_reaches_who_asked() -> None:
     """The number brings it; the timestamp it carries is learned; its number is used up."""
     with World(seed=1) as world:

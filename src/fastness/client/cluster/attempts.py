@@ -143,6 +143,11 @@ class Course:
             return 0.0
         return self._core.random.uniform(0, min(TURN_PAUSE_MS_MAX, 2.0**lost))
 
+    @property
+    def has_turn(self) -> bool:
+        """Whether a turn is held."""
+        return self._turn is not None
+
     def end(self) -> None:
         """Give up the turn, if there is one."""
         if self._turn is not None:

@@ -1,8 +1,8 @@
-"""What a client does besides answering calls: tasks on its loop, or threads that drive.
+"""What a client does besides answering calls: tasks on its loop, or beside a pump.
 
-A blocking client reads its socket only while somebody waits for something. Whoever holds leases
-must answer notices at any time, or the writers of what it holds would wait for them: there a
-thread waits, and thereby reads.
+A blocking client reads its socket only while some thread waits for something. Whoever holds
+leases must answer notices at any time, or the writers of what it holds would wait for them: so
+while there is anything in the background, one thread more waits, and thereby reads.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Coroutine
+from contextlib import suppress
 from threading import Thread, current_thread
 from typing import Any, Protocol
 
@@ -50,30 +51,65 @@ class Tasks:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-class Threads:
-    """In threads beside a blocking client. They end when its calls are closed."""
+class PumpedProcess(Process, Protocol):
+    """A process without a loop: what is spawned on it runs while somebody drives."""
 
-    def __init__(self, drive: Drive) -> None:
-        self._drive = drive
-        self._threads: list[Thread] = []
+    @property
+    def drive(self) -> Drive:
+        """Runs a coroutine in the calling thread."""
+        ...
+
+    def close(self) -> None:
+        """Hang up. From any thread."""
+        ...
+
+
+class Pumped:
+    """Beside a blocking client: in whichever thread waits, and in one more while there is any."""
+
+    def __init__(self, process: PumpedProcess) -> None:
+        self._process = process
+        self._tasks: dict[asyncio.Task[None], None] = {}
+        self._idle: asyncio.Future[None] | None = None
+        self._thread: Thread | None = None
 
     def start(self, coroutine: Coroutine[Any, Any, None], name: str) -> None:
-        """Drive it in a thread of its own."""
-        self._threads = [thread for thread in self._threads if thread.is_alive()]
-        thread = Thread(
-            target=self._drive,
-            args=(_logged(coroutine, name),),
-            name=f"fastness-{name}",
-            daemon=True,
-        )
-        self._threads.append(thread)
-        thread.start()
+        """Run it as a task of the process, and see to it that somebody waits."""
+        task = self._process.spawn(_logged(coroutine, name), name=name)
+        self._tasks[task] = None
+        task.add_done_callback(self._ended)
+        if self._thread is None:
+            self._thread = Thread(target=self._run, name="fastness-pump", daemon=True)
+            self._thread.start()
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.pop(task, None)
+        if not self._tasks and self._idle is not None and not self._idle.done():
+            self._idle.set_result(None)
+
+    def _run(self) -> None:
+        with suppress(DatabaseClosed):
+            self._process.drive(self._pump())
+
+    async def _pump(self) -> None:
+        while self._tasks:
+            self._idle = self._process.future()
+            await self._idle
+        # Nobody else runs between the look and this: a later start begins another thread.
+        self._thread = None
+
+    async def stop(self) -> None:
+        """Cancel what still runs, and wait for its end."""
+        for task in list(self._tasks):
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
 
     def join(self) -> None:
-        """Wait until all have ended."""
-        for thread in self._threads:
-            if thread is not current_thread():
-                thread.join()
+        """Wait for the thread, which ends with the last task."""
+        thread = self._thread
+        if thread is not None and thread is not current_thread():
+            thread.join()
 
 
 async def _logged(coroutine: Coroutine[Any, Any, None], name: str) -> None:

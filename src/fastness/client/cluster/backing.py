@@ -7,10 +7,12 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+from fastness.client.cluster.access import Access
 from fastness.client.cluster.attempts import ClusterAttempts
 from fastness.client.cluster.core import ClusterCore
 from fastness.client.cluster.records import Records
 from fastness.client.cluster.transaction import NO_SCHEMA, ClusterTransaction
+from fastness.client.cluster.view import Moment
 from fastness.client.embedded import Embedded
 from fastness.client.figures import DatabaseStat
 from fastness.client.freshness import AtLeast, Freshness, check_freshness
@@ -25,21 +27,13 @@ from fastness.model.operations import Schema
 class ClusterBacking:
     """One client of a cluster, for the tasks of its loop."""
 
-    def __init__(
-        self,
-        core: ClusterCore,
-        *,
-        url: str,
-        cache: bool = False,
-        read_only: bool = False,
-    ) -> None:
-        """With `cache` reads are served from the near cache unless they say otherwise."""
+    def __init__(self, core: ClusterCore, access: Access) -> None:
         self.core = core
-        self.url = url
+        self.url = access.url
         self.limits = core.limits
-        self.caching = cache
-        self.read_only = read_only
-        self.records = Records(core, self._begin_attempt)
+        self.caching = access.cache
+        self.read_only = access.read_only
+        self.records = Records(core, self._begin_attempt, builds=not access.read_only)
 
     @property
     def schema(self) -> Schema:
@@ -56,20 +50,20 @@ class ClusterBacking:
 
     # ------------------------------------------------------------ transactions
 
-    def moment(
-        self, at: Timestamp | datetime | None, freshness: Freshness | None
-    ) -> Timestamp | None:
-        """A read timestamp from what the user gave."""
+    def moment(self, at: Timestamp | datetime | None, freshness: Freshness | None) -> Moment:
+        """The moment to read at, from what the user gave."""
         if freshness is not None:
             check_freshness(freshness)
             if at is not None:
                 raise InvalidOption(f"at={at!r} and freshness={freshness!r} exclude each other")
-        if not isinstance(at, datetime):
-            return at
-        timestamp = from_datetime(at)
-        if timestamp >> 18 > self.core.calls.process.clock.wall_ms():
-            raise InvalidTimestamp(f"{at.isoformat()} lies in the future: read the past or now")
-        return timestamp
+        if isinstance(at, datetime):
+            timestamp = from_datetime(at)
+            if timestamp >> 18 > self.core.calls.process.clock.wall_ms():
+                raise InvalidTimestamp(f"{at.isoformat()} lies in the future: read the past or now")
+            return Moment(timestamp, is_time=True)
+        if at is not None and (type(at) is not int or at < 0):
+            raise InvalidTimestamp(f"at={at!r} is neither a timestamp nor a datetime")
+        return Moment(at, freshness=freshness)
 
     def begin(
         self,
@@ -83,10 +77,9 @@ class ClusterBacking:
         return ClusterTransaction(
             self.core,
             schema=self.records.schema,
-            at=self.moment(at, freshness),
+            moment=self.moment(at, freshness),
             read_only=read_only or self.read_only,
             cache=self.caching if cache is None else cache,
-            freshness=freshness,
         )
 
     def _begin_attempt(self, priority: tuple[Timestamp, bytes] | None) -> ClusterTransaction:
@@ -109,6 +102,7 @@ class ClusterBacking:
     ) -> bytes | None:
         """The value of a key: one message, or none on a hit."""
         core = self.core
+        core.require_here()
         if type(key) is not bytes or key >= USER_END or len(key) > self.limits.key_bytes:
             self.check_key(key)
         if freshness is not None:
@@ -124,7 +118,7 @@ class ClusterBacking:
             cell = await core.reader.cell(outside, 0)
         if cell is None:
             return None
-        if _plain(cell):
+        if is_plain(cell):
             return cell[8:]
         # Only a timestamp can tell whether it has expired.
         return await self.begin(read_only=True, freshness=freshness).get(key, cache=False)
@@ -134,6 +128,7 @@ class ClusterBacking:
     ) -> list[bytes | None]:
         """The values of the keys at one moment, in the order asked."""
         core = self.core
+        core.require_here()
         caching = self.caching if cache is None else cache
         tx = self.begin(read_only=True, cache=caching, freshness=freshness)
         for key in keys:
@@ -142,7 +137,7 @@ class ClusterBacking:
             wanted = list(dict.fromkeys(keys))
             outside = [core.space + key for key in wanted] if core.space else wanted
             answer = await core.reader.latest(outside, None, 0, reverse=False)
-            if answer is not None and all(cell is None or _plain(cell) for cell in answer.cells):
+            if answer is not None and all(cell is None or is_plain(cell) for cell in answer.cells):
                 found = dict(zip(wanted, answer.cells, strict=True))
                 return [None if (cell := found[key]) is None else cell[8:] for key in keys]
         return await tx.get_many(keys)
@@ -179,6 +174,7 @@ class ClusterBacking:
 
     async def now(self) -> Timestamp:
         """A timestamp issued from now on."""
+        self.core.require_here()
         return await self.core.timestamps.read()
 
     async def watch(
@@ -189,6 +185,7 @@ class ClusterBacking:
     ) -> Watch:
         """A notice of the next change of a key."""
         core = self.core
+        core.require_here()
         if type(key) is not bytes:
             raise InvalidKey(f"key {key!r} is {type(key).__name__}, not bytes: pack it first")
         if seen is not None:
@@ -203,6 +200,7 @@ class ClusterBacking:
         A commit under way in this client is waited for; any other that is undecided is aborted
         by asking. Raises `MaybeCommitted` where nobody can tell any more.
         """
+        self.core.require_here()
         return await self.core.commits.outcome(transaction_id)
 
     async def stat(self) -> DatabaseStat:
@@ -224,7 +222,7 @@ class ClusterBacking:
         self.core.close()
 
 
-def _plain(cell: bytes) -> bool:
+def is_plain(cell: bytes) -> bool:
     """Whether a cell needs no timestamp to be judged."""
     return cell[:1] < b"\x80"
 

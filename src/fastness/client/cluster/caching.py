@@ -8,7 +8,7 @@ anything to drop: the commit behind it waits.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from fastness.cache import CachedKey, CachedScan, Fill, HeldLease, NearCache
@@ -76,6 +76,8 @@ class CachedReads:
         self._limits = limits
         self._clock = calls.process.clock
         self._renewing: dict[int, None] = {}
+        self.on_grant: Callable[[], None] | None = None
+        """Called when something was granted to be kept."""
         calls.noticed = self._noticed
 
     # ----------------------------------------------------------------- serving
@@ -228,7 +230,7 @@ class CachedReads:
             self._reader.take(reply)
             return None
         if asked.fill is not None:
-            self.near.finish(
+            kept = self.near.finish(
                 asked.fill,
                 reply.grant,
                 reply.cells,
@@ -236,6 +238,8 @@ class CachedReads:
                 complete=reply.complete,
                 now_ns=self._clock.boot_ns(),
             )
+            if kept and self.on_grant is not None:
+                self.on_grant()
         return reply
 
     def _abandon(self, asked: Asked) -> None:

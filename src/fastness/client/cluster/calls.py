@@ -72,6 +72,8 @@ class Calls:
         """Of the last call: how many were made."""
         self._timer: Timer | None = None
         self.is_closed = False
+        self.seeds: frozenset[Address] = frozenset()
+        """Addresses of whoever is there: an answer comes from another, its own."""
         self.sleeping: dict[Sleeper, None] = {}
         """Who pauses: woken when the client closes."""
         process.listen(self._receive)
@@ -151,7 +153,7 @@ class Calls:
             return
         if frame.kind == ANSWER:
             call = self._open.get(frame.number)
-            if call is not None and call[1] == sender:
+            if call is not None and (call[1] == sender or call[1] in self.seeds):
                 del self._open[frame.number]
                 self.issued = max(self.issued, frame.issued)
                 call[2](frame.body)
@@ -170,6 +172,12 @@ class Calls:
             call = self._open.pop(frame.number, None) if frame.kind == CALL else None
             if call is not None:
                 call[2](refusal)
+
+    def lost(self, to: Address) -> None:
+        """The connection broke: what was asked there will not be answered, done or not."""
+        broken = [number for number, call in self._open.items() if call[1] == to]
+        for done in [self._open.pop(number)[2] for number in broken]:
+            done(None)
 
     def _expire(self) -> None:
         self._timer = None

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Self
 
 from fastness.cache import CacheCounts
 from fastness.client.async_database import AsyncDatabase
+from fastness.client.cluster.access import Access
 from fastness.client.cluster.auditing import Audit, audit_key, audit_scan
 from fastness.client.cluster.background import Tasks
 from fastness.client.cluster.backing import ClusterBacking
@@ -50,18 +51,22 @@ class ClusterClient(AsyncDatabase):
         *,
         schema: Iterable[type[Record]] = (),
         cache: bool = False,
-        space: bytes = b"",
+        access: Access | None = None,
+        closing: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         """Begin with the addresses of some nodes; nothing is sent before the first use.
 
-        `schema` are the record classes that `async with` registers, as `use` does; `space` is
-        put before every key.
+        `schema` are the record classes that `async with` registers, as `use` does; `closing` is
+        awaited at the end.
         """
         self._tasks = Tasks(process)
-        self.core = ClusterCore(process, nodes, limits or Limits(), self._tasks, space=space)
-        backing = ClusterBacking(self.core, url=str(process.address), cache=cache)
+        access = access or Access(url=process.address, cache=cache)
+        self.core = ClusterCore(process, nodes, limits or Limits(), self._tasks, space=access.space)
+        self.core.loop = process.future().get_loop()
+        backing = ClusterBacking(self.core, access)
         super().__init__(backing)
         self._cluster = backing
+        self._closing = closing
         self._wanted: list[type[Record]] = list(schema)
         self.counts = ClusterCounts(
             self.core.calls.counts, self.core.commits.counts, self.core.cached.near.counts
@@ -93,8 +98,12 @@ class ClusterClient(AsyncDatabase):
 
     async def close(self) -> None:
         """Stop: commits under way are left to be resolved by their ids. Idempotent."""
+        self.core.require_here()
         await super().close()
         await self._tasks.stop()
+        closing, self._closing = self._closing, None
+        if closing is not None:
+            await closing()
 
     async def __aenter__(self) -> Self:
         if self._wanted:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from random import Random
 from typing import NoReturn
@@ -16,7 +17,7 @@ from fastness.client.cluster.timestamps import Timestamps
 from fastness.client.cluster.watching import Watches
 from fastness.client.freshness import AtLeast, Freshness, Within
 from fastness.encoding.timestamps import Timestamp
-from fastness.errors import DatabaseClosed, InvalidTimestamp
+from fastness.errors import DatabaseClosed, InvalidTimestamp, UsageError
 from fastness.invariants import InvariantViolation
 from fastness.limits import Limits
 from fastness.runtime.process import Address, Process
@@ -46,6 +47,8 @@ class ClusterCore:
         self.watches = Watches(self.calls, self.cached, self.reader, background, limits)
         self.background = background
         self.space = space
+        self.loop: asyncio.AbstractEventLoop | None = None
+        """The only loop whose tasks may use this client; `None` where there is none."""
 
     async def moment(self, freshness: Freshness | None) -> Timestamp:
         """A timestamp to read at: drawn now, unless what is known is as fresh as is asked for."""
@@ -78,6 +81,14 @@ class ClusterCore:
         self.watches.disown()
         self.cached.near.void_all()
 
+    def require_here(self) -> None:
+        """Refuse tasks of another event loop, and threads without: nothing here is theirs."""
+        if self.loop is not None and _running_loop() is not self.loop:
+            raise UsageError(
+                "this AsyncDatabase belongs to another event loop: open one in each loop "
+                "(fastness.open_async), or use a Database (fastness.open), which all threads share"
+            )
+
     def outside(self, key: bytes) -> bytes:
         """A key of the user's as the nodes know it."""
         return self.space + key if self.space else key
@@ -93,3 +104,10 @@ class ClusterCore:
     def newest(self, _key: bytes) -> NoReturn:
         """Reads of a cluster are awaited; one that is not is a mistake of ours."""
         raise InvariantViolation("a transaction of a cluster was read without waiting")
+
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None

@@ -42,6 +42,7 @@ class ClusterReading(TransactionCore):
     async def read_key(self, key: bytes, snapshot: bool, cache: bool | None) -> bytes | None:
         """The value of any key, its type and size checked by the caller."""
         self.require_active()
+        self._core.require_here()
         buffer = self._buffer
         known = Written.NO if buffer is None else buffer.find(key)
         if not isinstance(known, Written):
@@ -58,6 +59,7 @@ class ClusterReading(TransactionCore):
     ) -> list[bytes | None]:
         """The values of any keys, in the order asked."""
         self.require_active()
+        self._core.require_here()
         buffer = self._buffer
         wanted = list(dict.fromkeys(keys))
         if buffer is not None:
@@ -91,6 +93,7 @@ class ClusterReading(TransactionCore):
     ) -> tuple[list[tuple[bytes, bytes]], bool]:
         """The first `limit` entries of the interval, and whether there are more."""
         self.require_active()
+        self._core.require_here()
         if interval.begin >= interval.end:
             return [], False
         if self._buffer is not None:
@@ -252,6 +255,7 @@ class ClusterReading(TransactionCore):
     async def send_commit(self) -> None:
         """Commit durably; the hooks are the caller's."""
         self.require_active()
+        self._core.require_here()
         buffer = self._buffer
         if buffer is None:
             self.commit_timestamp = self.read_timestamp

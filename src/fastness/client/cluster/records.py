@@ -47,8 +47,12 @@ class Records:
         self,
         core: ClusterCore,
         begin: Callable[[tuple[Timestamp, bytes] | None], ClusterTransaction],
+        *,
+        builds: bool,
     ) -> None:
+        """`builds`: whether to build in the background what is pending."""
         self.core = core
+        self._builds = builds
         self.schema = Schema(limits=core.limits)
         self.problems: dict[str, str] = {}
         """Why indexes and totals cannot be built, by name; forgotten when classes are used."""
@@ -87,7 +91,8 @@ class Records:
         return bool(self.schema.catalog.clearing or self.schema.pending())
 
     def _start_building(self) -> None:
-        if self._pending() and not self._building and not self.core.calls.is_closed:
+        wanted = self._builds and self._pending()
+        if wanted and not self._building and not self.core.calls.is_closed:
             self._building = True
             self.core.background.start(self._keep_building(), "upkeep")
 

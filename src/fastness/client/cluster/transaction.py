@@ -12,13 +12,11 @@ from typing import cast
 from fastness.client.cluster.core import ClusterCore
 from fastness.client.cluster.driving import Drive
 from fastness.client.cluster.reading import ClusterReading
-from fastness.client.cluster.view import View
-from fastness.client.freshness import Freshness
+from fastness.client.cluster.view import NOW, Moment, View
 from fastness.client.transaction import AsyncTransaction, Transaction
 from fastness.encoding import continuations
 from fastness.encoding.intervals import KeyInterval
 from fastness.encoding.timestamps import TIMESTAMP_MAX, Timestamp
-from fastness.errors import InvalidTimestamp
 from fastness.model.operations import Schema
 from fastness.storage import cells
 from fastness.transactions import AsyncKeyValueTransaction, Engine, KeyValueTransaction, Page
@@ -213,26 +211,22 @@ class ClusterTransaction(AwaitedReads, AsyncTransaction):
         core: ClusterCore,
         *,
         schema: Schema = NO_SCHEMA,
-        at: Timestamp | None = None,
+        moment: Moment = NOW,
         read_only: bool = False,
         priority: tuple[Timestamp, bytes] | None = None,
         cache: bool = False,
-        freshness: Freshness | None = None,
     ) -> None:
         """Begin; nothing is sent before the first read or the commit."""
-        _check_moment(at)
         # Of an engine only limits and randomness are left: the reads above replace the others.
         super().__init__(
             cast("Engine", core),
             schema=schema,
-            read_only=read_only or at is not None,
+            read_only=read_only or moment.at is not None,
             priority=priority,
         )
         self._core = core
         # A priority is kept from an attempt that failed.
-        self._view = View(
-            core, at, caching=cache, draws_first=priority is not None, freshness=freshness
-        )
+        self._view = View(core, moment, caching=cache, draws_first=priority is not None)
         self._bound = cells.bound(TIMESTAMP_MAX)
 
 
@@ -247,31 +241,22 @@ class BlockingTransaction(DrivenReads, Transaction):
         drive: Drive,
         *,
         schema: Schema = NO_SCHEMA,
-        at: Timestamp | None = None,
+        moment: Moment = NOW,
         read_only: bool = False,
         priority: tuple[Timestamp, bytes] | None = None,
         cache: bool = False,
-        freshness: Freshness | None = None,
     ) -> None:
         """Begin; nothing is sent before the first read or the commit."""
-        _check_moment(at)
         super().__init__(
             cast("Engine", core),
             schema=schema,
-            read_only=read_only or at is not None,
+            read_only=read_only or moment.at is not None,
             priority=priority,
         )
         self._core = core
         self._drive = drive
-        self._view = View(
-            core, at, caching=cache, draws_first=priority is not None, freshness=freshness
-        )
+        self._view = View(core, moment, caching=cache, draws_first=priority is not None)
         self._bound = cells.bound(TIMESTAMP_MAX)
-
-
-def _check_moment(at: Timestamp | None) -> None:
-    if at is not None and (type(at) is not int or at < 0):
-        raise InvalidTimestamp(f"at={at!r} is no timestamp")
 
 
 __all__ = ["BlockingTransaction", "ClusterTransaction"]

@@ -8,11 +8,25 @@ true at the timestamp from then on (CONSISTENCY, section 7.5).
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from fastness.cache import CachedKey, CachedScan
 from fastness.client.cluster.core import ClusterCore
 from fastness.client.freshness import Freshness
 from fastness.encoding.timestamps import TIMESTAMP_MAX, Timestamp
 from fastness.errors import Conflict
+
+
+class Moment(NamedTuple):
+    """What moment was asked for: now, one of the past, or one that is fresh enough."""
+
+    at: Timestamp | None = None
+    is_time: bool = False
+    """Whether `at` stands for a time: then what was issued by then is meant, no more."""
+    freshness: Freshness | None = None
+
+
+NOW = Moment()
 
 
 class View:
@@ -21,8 +35,8 @@ class View:
     __slots__ = (
         "_at",
         "_core",
-        "_freshness",
         "_losses",
+        "_moment",
         "_until_ns",
         "_used",
         "caching",
@@ -34,23 +48,22 @@ class View:
     def __init__(
         self,
         core: ClusterCore,
-        at: Timestamp | None,
+        moment: Moment,
         *,
         caching: bool,
         draws_first: bool = False,
-        freshness: Freshness | None = None,
     ) -> None:
-        """`at` reads the past; `caching` is what reads do that do not say otherwise.
+        """`caching` is what reads do that do not say otherwise.
 
-        With `freshness` a timestamp that is known already will do where it is new enough.
+        With a freshness a timestamp that is known already will do where it is new enough.
 
         With `draws_first` nothing is used before there is a timestamp: an attempt that failed may
         have lost an entry it used, and could lose one again and again.
         """
         self.draws_first = draws_first
         self._core = core
-        self._at = at
-        self._freshness = freshness
+        self._at = moment.at
+        self._moment = moment
         self.caching = caching
         self.timestamp: Timestamp = core.calls.issued
         """The read timestamp once it is drawn; before, the moment is not below it."""
@@ -69,7 +82,9 @@ class View:
         core = self._core
         timestamp = self._at
         if timestamp is None:
-            timestamp = await core.moment(self._freshness)
+            timestamp = await core.moment(self._moment.freshness)
+        elif self._moment.is_time and timestamp > core.calls.issued:
+            timestamp = min(timestamp, await core.timestamps.read())
         else:
             await core.require_issued(timestamp)
         while self._at is None and timestamp < self.timestamp and not self.drawn:

@@ -70,8 +70,7 @@ class Watches:
         self._unarmed: dict[bytes, None] = {}
         self._sleep: Sleep | None = None
         self._keeping = False
-        self.keeps_leases = False
-        """Whether the keeper also runs while there is anything cached (see `keep`)."""
+        self._keeps_leases = False
         cached.near.watched.lost = self._lost
 
     def __len__(self) -> int:
@@ -148,6 +147,11 @@ class Watches:
 
     # ------------------------------------------------------------------ keeper
 
+    def keep_leases(self) -> None:
+        """Let the keeper run also while anything is cached: for clients that are pumped."""
+        self._keeps_leases = True
+        self._cached.on_grant = self.keep
+
     def keep(self) -> None:
         """Let the keeper run, and look at once at what there is to do."""
         if self._keeping:
@@ -188,7 +192,7 @@ class Watches:
     def _has_work(self) -> bool:
         if self._calls.is_closed:
             return False
-        return self._count > 0 or (self.keeps_leases and self._cached.near.has_leases)
+        return self._count > 0 or (self._keeps_leases and self._cached.near.has_leases)
 
     def _renew(self) -> None:
         near, now_ns = self._cached.near, self._now_ns()
