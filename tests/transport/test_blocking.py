@@ -211,6 +211,8 @@ def test_a_silent_server_is_given_up() -> None:
 def test_a_server_that_restarted_is_found_again(echoes: Echoes, server: ServerThread) -> None:
     """Its end is noticed before anything is sent to it, so nothing gets lost."""
     process = echoes.process
+    lost: list[str] = []
+    process.lost = lost.append
     assert echoes(b"before") == b"before"
     old = process.drive(process.reach(server.seed))
     server.restart()
@@ -218,6 +220,7 @@ def test_a_server_that_restarted_is_found_again(echoes: Echoes, server: ServerTh
         process.drive(until_lost_and_reached(process, old))
     assert echoes(b"after") == b"after"
     assert process.drive(process.reach(server.seed)) == server.process.address != old
+    assert lost == [old, server.seed]
 
 
 async def until_lost_and_reached(process: BlockingProcess, address: str) -> str:

@@ -254,6 +254,30 @@ def test_a_lost_peer_is_dialed_again_when_there_is_something_to_send(tmp_path: P
     play(scenario, tmp_path)
 
 
+def test_whoever_waits_for_a_peer_that_is_lost_is_told(tmp_path: Path) -> None:
+    """Once for each name it was sent to by, and not of one that is connected otherwise."""
+
+    async def scenario(scene: Scene) -> None:
+        server, listener = scene.server()
+        client, twin = scene.client(), scene.client()
+        lost: list[str] = []
+        client.lost = lost.append
+        server.lost = lost.append
+        seed = str(listener.place)
+        await client.reach(seed)
+        twin.address = client.address
+        await twin.reach(seed)
+        await twin.close()
+        await until(lambda: server.counts.connections == 1)
+        assert lost == []
+        server.lost = None
+        await server.close()
+        await until(lambda: len(lost) == 2)
+        assert lost == [server.address, seed]
+
+    play(scenario, tmp_path)
+
+
 def test_what_waits_for_a_dial_is_bounded(tmp_path: Path) -> None:
     """Beyond `connection_write_bytes` it is dropped."""
 

@@ -125,13 +125,14 @@ class Acceptor:
         timer = self._loop.call_later(self._handshake_s, self._expire, connection)
         self._unproved[connection] = timer
         counts.unauthenticated = len(self._unproved)
-        connection.accepting = self._host.spawn(
-            self._establish(line, listener.tls, connection), name="handshake"
-        )
+        task = self._host.spawn(self._establish(line, listener.tls, connection), name="handshake")
+        task.add_done_callback(partial(self._established, line, connection))
+        connection.accepting = task
 
     async def _establish(
         self, line: socket.socket, tls: ssl.SSLContext | None, connection: Connection
     ) -> None:
+        connection.is_begun = True
         times = {}
         if tls is not None:
             times = {
@@ -144,10 +145,16 @@ class Acceptor:
             self._host.counts.refused_handshakes += 1
             self._host.note(f"TLS with a peer failed: {error}")
             connection.abort(Unreachable(f"TLS with a peer failed: {error}"))
-        finally:
-            if not connection.stands:
-                line.close()
-                self._switchboard.release(connection)
+
+    def _established(
+        self, line: socket.socket, connection: Connection, _task: asyncio.Task[None]
+    ) -> None:
+        if connection.stands:
+            return
+        self._switchboard.release(connection)
+        if not connection.is_begun:
+            # From its first step on the loop has the socket, and closes it.
+            line.close()
 
     def _expire(self, connection: Connection) -> None:
         """It has said too little for too long, or must make room."""

@@ -26,6 +26,7 @@ from fastness.transport.counts import TransportCounts
 from fastness.transport.dialing import (
     REMEMBERED_MAX,
     Failures,
+    Lost,
     Queue,
     Undelivered,
     too_long,
@@ -71,6 +72,8 @@ class BlockingProcess:
         self.random = Random()  # noqa: S311 - it guards no secret
         self._note = note
         self.pump = Pump(self.clock, flush=self._flush, note=self.note)
+        self.lost: Lost | None = None
+        """Hears of peers that are not connected any more, later as well."""
         self.undelivered: Undelivered | None = None
         """Hears of frames that certainly were not sent, and why, in a later turn of the pump."""
         self._receive: Receive | None = None
@@ -265,6 +268,8 @@ class BlockingProcess:
         for name in line.names:
             if self._links.get(name) is line:
                 del self._links[name]
+                if self.lost is not None:
+                    self.pump.loop.call_soon(self.lost, name)
         if unsent:
             self.counts.undeliverable += len(unsent)
             self._drop(unsent, error)

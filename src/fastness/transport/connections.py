@@ -73,6 +73,8 @@ class Connection(asyncio.Protocol):
         """Who waits for the handshake, where this process dialed."""
         self.accepting: asyncio.Task[None] | None = None
         """What sets the line up, where it was accepted."""
+        self.is_begun = False
+        """Whether that has begun."""
         self.peer: Peer | None = None
         self.grant: Grant | None = None
         self.welcome: Welcome | None = None

@@ -29,6 +29,14 @@ for an answer need not wait any longer, and knows that nothing was done.
 """
 
 
+Lost = Callable[[Address], None]
+"""Told of an address that was connected and is not any more.
+
+What was sent there and not answered may have arrived or not, and will not be answered: whoever
+waits need not wait any longer. Told once for each name the peer was sent to by.
+"""
+
+
 class Queue:
     """Frames that wait for one address to be reached."""
 

@@ -42,6 +42,7 @@ from fastness.transport.counts import TransportCounts
 from fastness.transport.dialing import (
     REMEMBERED_MAX,
     Failures,
+    Lost,
     Queue,
     Undelivered,
     dial_error,
@@ -83,6 +84,8 @@ class NetworkProcess(LoopedProcess):
         super().__init__(address or client_address(), clock=clock, note=note)
         self.limits = limits or Limits()
         self.counts = TransportCounts()
+        self.lost: Lost | None = None
+        """Hears of peers that are not connected any more, later as well."""
         self.undelivered: Undelivered | None = None
         """Hears of frames that certainly were not sent, and why, in a later turn of the loop."""
         self.credential = credential
@@ -323,6 +326,10 @@ class NetworkProcess(LoopedProcess):
     def unlinked(self, connection: Connection, error: FastnessError) -> None:
         """Nothing comes or goes over it any more."""
         self._switchboard.unlink(connection)
+        if self.lost is not None and not self._closed:
+            for name in connection.names:
+                if name not in self._links:
+                    self._loop.call_soon(self.lost, name)
         # Lengths and messages in turn; none of what waits was ever written.
         frames, connection.waiting = connection.waiting[1::2], []
         if frames:
