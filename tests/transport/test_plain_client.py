@@ -102,9 +102,9 @@ class PlainClient:
             if self.oracle and all(one[6] for one in self.ranges):
                 return
 
-    def draw(self) -> int:
-        """A timestamp issued from now on."""
-        answer = self.call([60, 1])
+    def draw(self, *, reading: bool = True) -> int:
+        """A timestamp issued from now on, to read or to commit at."""
+        answer = self.call([60, 1, reading])
         assert answer[0] == 61, answer
         self.issued = max(self.issued, answer[1])
         return int(answer[1])
@@ -235,7 +235,7 @@ def test_it_commits_across_ranges(client: PlainClient) -> None:
         for key, value in ((b"left", b"l"), (b"right", b"r"))
     ]
     assert [promise[0] for promise in promises] == [22, 22]
-    commit = client.draw()
+    commit = client.draw(reading=False)
     assert all(commit > promise[1] for promise in promises)
     spans = [promise[3] for promise in promises]
     decide = [4, *client.place(b"left"), identity, commit, spans]

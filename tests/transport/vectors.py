@@ -124,6 +124,7 @@ MESSAGES: dict[str, tuple[int, int, int, Body]] = {
     "invalidate": (NOTICE, 0, T, Invalidate(7, 2, 4, 9, [b"a"], [(b"c", b"d")])),
     "acknowledge": (NOTICE, 0, T, InvalidateAck(7, 2, 4, 9)),
     "draw": (CALL, 13, 0, Draw(3)),
+    "draw to read at": (CALL, 13, 0, Draw(1, reading=True)),
     "drawn": (ANSWER, 13, T, Drawn(T + 1, 3)),
     "ask for the map": (CALL, 14, 0, MapRequest()),
     "map": (ANSWER, 14, T, MapAnswer([DESCRIPTOR], NODE, [NODE])),
