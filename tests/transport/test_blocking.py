@@ -345,6 +345,28 @@ def test_a_child_forked_by_another_thread_is_not_stuck(echoes: Echoes) -> None:
     thread.join(60)
 
 
+def test_a_child_forked_in_the_middle_of_a_drive(echoes: Echoes) -> None:
+    """By a hook, say: it is refused at once, and finds its way out."""
+
+    async def forks() -> bytes:
+        child = os.fork()
+        if child == 0:
+            return b"child" + await echoes.ask(b"")
+        assert exit_code_of(child) == 7
+        return await echoes.ask(b"parent")
+
+    try:
+        said = echoes.process.drive(forks())
+    except DatabaseClosed:
+        os._exit(7)
+    assert said == b"parent"
+
+
+def exit_code_of(child: int) -> int:
+    """How a child ended."""
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
 # ------------------------------------------------------------------------- Ctrl-C
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import ssl
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from fastness.errors import InvalidOption, Unreachable
+from fastness.errors import DatabaseClosed, InvalidOption, Unreachable
 from fastness.transport import Grant, Peer
 from tests.transport.scenes import (
     CERTIFICATES,
@@ -221,3 +223,22 @@ def test_a_client_that_blocks_speaks_tls(tmp_path: Path) -> None:
         pytest.raises(Unreachable, match="TLS"),
     ):
         client.process.drive(client.process.reach(server.seed))
+
+
+def test_a_forked_child_says_nothing_on_its_parents_line(tmp_path: Path) -> None:
+    """Not even that it closes it: TLS goes on where the parent left off."""
+    with (
+        server_thread(tmp_path, "127.0.0.1:0", tls=server_tls()) as server,
+        Echoes(server.seed, tls=client_tls()) as client,
+    ):
+        assert client(b"before") == b"before"
+        child = os.fork()
+        if child == 0:
+            with suppress(DatabaseClosed):
+                client(b"in the child")
+                os._exit(1)
+            client.process.close()
+            os._exit(0)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        assert client(b"after") == b"after"
+        assert client.process.counts.opened == 1

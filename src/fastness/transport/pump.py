@@ -195,8 +195,10 @@ class Pump:
         self._users -= 1
         if self._is_closed and not self._users:
             self._close_pipe()
-        self._owner = 0
-        self._lock.release()
+        if self._owner:
+            # Unless this is a child that was forked meanwhile: the lock is its parent's.
+            self._owner = 0
+            self._lock.release()
 
     def exclusively(self, action: Callable[[], T]) -> T:
         """Call something that does not wait, while no coroutine is run by anybody."""
@@ -397,7 +399,9 @@ class Pump:
 
     def _close_pipe(self) -> None:
         """The last one out does: a leader may still sleep at it when the pump is closed."""
-        for number in (self._wake_read, self._wake_write):
+        numbers = (self._wake_read, self._wake_write)
+        self._wake_read = self._wake_write = -1
+        for number in numbers:
             with suppress(OSError):
                 os.close(number)
 
