@@ -26,7 +26,7 @@ from benchmarks.settings import EFFORTS, Settings
 
 OUTPUT = Path("build/benchmarks")
 DOCUMENTS = Path("docs")
-WIDTH = 200
+WIDTH = 230
 """Columns of the table, also where the terminal says it has fewer."""
 
 Only = Annotated[

@@ -65,7 +65,7 @@ def _bar(row: Row, top: int) -> list[str]:
     middle = top + ROW_PX // 2
     end, one = _place(headroom(row.judged, bound, at_least=at_least)), _place(1.0)
     label = f"{row.what}, to {row.peer}" if row.peer else row.what
-    _what, ours, _own, _peer, theirs, _its, ratio, target, _reached = cells(row)
+    _what, ours, _own, _cpu, _peer, theirs, _its, _peer_cpu, ratio, target, _reached = cells(row)
     told = f"{ratio or ours} {target}" if not theirs else f"{ratio} {target}"
     bar = (
         f'<rect x="{min(one, end):.1f}" y="{top + 5}" width="{abs(end - one):.1f}" '

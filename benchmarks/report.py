@@ -9,15 +9,17 @@ import msgspec
 from rich.table import Table
 
 from benchmarks.rows import Row, Unit
-from benchmarks.samples import Percentiles, Spread
+from benchmarks.samples import Cpu, Percentiles, Spread
 
 HEADINGS = (
     "what",
     "Fastness",
     "p50 / p99 / p99.9 us",
+    "CPU us",
     "peer",
     "peer's",
     "its p50 / p99 / p99.9 us",
+    "peer's CPU us",
     "ratio (least to most)",
     "target",
     "",
@@ -98,9 +100,11 @@ def cells(row: Row) -> tuple[str, ...]:
         row.what,
         figure(row.figure, row.unit),
         percentiles(row.percentiles),
+        cpu(row.cpu),
         f"{row.peer} (missing: {row.missing})" if row.missing else row.peer,
         "" if row.peer_figure is None else figure(row.peer_figure, row.unit),
         percentiles(row.peer_percentiles),
+        cpu(row.peer_cpu),
         "" if row.ratio is None else ratio(row.ratio),
         target(row),
         {None: "", True: "yes", False: "MISSED"}[row.reached],
@@ -122,6 +126,11 @@ def figure(value: float, unit: Unit) -> str:
 def percentiles(taken: Percentiles | None) -> str:
     """Three latencies, or nothing."""
     return "" if taken is None else " / ".join(digits(value) for value in taken)
+
+
+def cpu(taken: Cpu | None) -> str:
+    """Processor time in the client and in the server, or nothing."""
+    return "" if taken is None else f"{digits(taken.client)} + {digits(taken.server)}"
 
 
 def ratio(value: Spread) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from benchmarks.contests import Timed
-from benchmarks.samples import Percentiles, Series, Spread, cost_ratio, rate_ratio
+from benchmarks.samples import Cpu, Percentiles, Series, Spread, cost_ratio, rate_ratio
 from benchmarks.settings import Settings
 
 
@@ -58,6 +58,9 @@ class Row:
     """Cost to cost, or rate to rate; the figure's own spread is `None` for single shots."""
     target: Target | None = None
     """A bound of the ratio where there is a peer, else of the figure."""
+    cpu: Cpu | None = None
+    """Microseconds of processor time of an operation, in the client and in the server."""
+    peer_cpu: Cpu | None = None
     missing: str = ""
     """Why the peer could not be measured; empty where it was, or where there is none."""
 
@@ -98,6 +101,8 @@ def cost_row(
         peer_percentiles=peer_percentiles or theirs.percentiles(),
         ratio=cost_ratio(ours, theirs),
         target=target,
+        cpu=ours.cpu_us(),
+        peer_cpu=theirs.cpu_us(),
     )
 
 
@@ -136,6 +141,8 @@ def rate_row(what: str, ours: Series, theirs: Series, *, target: Target | None =
         peer_percentiles=theirs.percentiles(),
         ratio=rate_ratio(ours, theirs),
         target=target,
+        cpu=ours.cpu_us(),
+        peer_cpu=theirs.cpu_us(),
     )
 
 
@@ -151,6 +158,7 @@ def missing_row(
         percentiles=ours.percentiles(),
         peer=peer,
         target=target,
+        cpu=ours.cpu_us(),
         missing=reason,
     )
 

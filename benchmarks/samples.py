@@ -16,6 +16,13 @@ NS_PER_S = 1_000_000_000
 NS_PER_US = 1_000
 
 
+class Cpu(NamedTuple):
+    """Processor time, all threads together."""
+
+    client: float
+    server: float
+
+
 class Round(NamedTuple):
     """One round of one contender."""
 
@@ -23,6 +30,8 @@ class Round(NamedTuple):
     elapsed_ns: int
     latencies_ns: list[int]
     """One per operation where they were timed singly, else empty."""
+    cpu_ns: Cpu | None = None
+    """Processor time that it took, where a server is another process."""
 
 
 class Spread(NamedTuple):
@@ -77,6 +86,15 @@ class Series:
             return None
         p50, p99, p999 = (percentile(ordered, part) / NS_PER_US for part in (0.5, 0.99, 0.999))
         return Percentiles(p50, p99, p999)
+
+    def cpu_us(self) -> Cpu | None:
+        """Microseconds of processor time per operation; `None` where that was not measured."""
+        known = [one.cpu_ns for one in self.rounds if one.cpu_ns is not None]
+        if not known:
+            return None
+        operations = sum(one.operations for one in self.rounds if one.cpu_ns is not None)
+        client, server = (sum(part) / operations / NS_PER_US for part in zip(*known, strict=True))
+        return Cpu(client, server)
 
 
 def cost_ratio(ours: Series, theirs: Series) -> Spread:

@@ -57,7 +57,7 @@ def _writing(found: Field, settings: Settings, tasks: int) -> list[Contestant]:
     def write(client: Client) -> Round:
         return found.loop.run(tasks_for(settings.spell_s, client.set, found.keys, tasks))
 
-    return [Contestant(name, partial(write, client)) for name, client in found.clients.items()]
+    return [found.playing(name, partial(write, client)) for name, client in found.clients.items()]
 
 
 def _alone_in_a_thread(found: Field, settings: Settings) -> list[Row]:
@@ -66,13 +66,13 @@ def _alone_in_a_thread(found: Field, settings: Settings) -> list[Row]:
     with ExitStack() as opened:
         ours = opened.enter_context(fastness.open(found.serving.url))
         contestants = [
-            Contestant(OURS, lambda: alone_for(spell_s, lambda key: ours.set(key, VALUE), keys))
+            found.playing(OURS, lambda: alone_for(spell_s, lambda key: ours.set(key, VALUE), keys))
         ]
-        port = found.ports.get(RedisClient.name)
-        if port is not None:
-            theirs: Any = opened.enter_context(Redis(host=HOST, port=port))
+        server = found.servers.get(RedisClient.name)
+        if server is not None:
+            theirs: Any = opened.enter_context(Redis(host=HOST, port=server.port))
             contestants.append(
-                Contestant(
+                found.playing(
                     RedisClient.name,
                     lambda: alone_for(spell_s, lambda key: theirs.set(key, VALUE), keys),
                 )

@@ -56,7 +56,7 @@ def reading(found: Field, client: Client, seconds: float, tasks: int) -> Round:
 def _together(found: Field, settings: Settings) -> list[Row]:
     tasks, spell_s = settings.concurrent, settings.spell_s
     contestants = [
-        Contestant(name, partial(reading, found, client, spell_s, tasks))
+        found.playing(name, partial(reading, found, client, spell_s, tasks))
         for name, client in found.clients.items()
     ]
     contestants += [
@@ -108,7 +108,7 @@ def _beside_pipeline(what: str, found: Field, ours: Series, series: dict[str, Se
 
 def _alone(found: Field, settings: Settings) -> list[Row]:
     contestants = [
-        Contestant(name, partial(reading, found, client, settings.spell_s, 1))
+        found.playing(name, partial(reading, found, client, settings.spell_s, 1))
         for name, client in found.clients.items()
     ]
     series = contest(contestants, rounds=settings.rounds)
@@ -120,13 +120,12 @@ def _alone_in_a_thread(found: Field, settings: Settings) -> list[Row]:
     spell_s, keys = settings.spell_s, found.keys
     with ExitStack() as opened:
         ours = opened.enter_context(fastness.open(found.serving.url))
-        contestants = [Contestant(OURS, partial(alone_for, spell_s, ours.get, keys))]
-        port = found.ports.get(RedisClient.name)
-        if port is not None:
-            theirs: Any = opened.enter_context(Redis(host=HOST, port=port))
-            contestants.append(
-                Contestant(RedisClient.name, partial(alone_for, spell_s, theirs.get, keys))
-            )
+        contestants = [found.playing(OURS, partial(alone_for, spell_s, ours.get, keys))]
+        server = found.servers.get(RedisClient.name)
+        if server is not None:
+            theirs: Any = opened.enter_context(Redis(host=HOST, port=server.port))
+            play = partial(alone_for, spell_s, theirs.get, keys)
+            contestants.append(found.playing(RedisClient.name, play))
         series = contest(contestants, rounds=settings.rounds)
     rows = costs("point read, one thread", found, series, ALONE)
     return [row for row in rows if row.peer == RedisClient.name]

@@ -47,7 +47,7 @@ class Increments:
     def contestants(self, tasks: int) -> list[Contestant]:
         """Everyone, with so many tasks."""
         return [
-            Contestant(name, partial(self._play, name, client, tasks))
+            self._found.playing(name, partial(self._play, name, client, tasks))
             for name, client in self._found.clients.items()
         ]
 

@@ -58,4 +58,4 @@ def alone_for(seconds: float, operation: Callable[[bytes], object], keys: Sequen
 
 def weighed(played: Round, weight: int) -> Round:
     """A round whose operations count as `weight` each."""
-    return Round(played.operations * weight, played.elapsed_ns, played.latencies_ns)
+    return played._replace(operations=played.operations * weight)

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
+import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,10 +21,12 @@ from benchmarks.clients.etcd_client import EtcdClient
 from benchmarks.clients.fastness_client import FastnessClient
 from benchmarks.clients.postgresql_client import PostgreSQLClient
 from benchmarks.clients.redis_client import RedisClient
-from benchmarks.contests import dealt, tasks_together
+from benchmarks.contests import Contestant, dealt, tasks_together
+from benchmarks.samples import Cpu, Round
 from benchmarks.servers.etcd import etcd
 from benchmarks.servers.fastness_server import Serving, fastness_server
 from benchmarks.servers.postgresql import postgresql
+from benchmarks.servers.processes import Server, cpu_ns
 from benchmarks.servers.programs import Missing
 from benchmarks.servers.redis import redis
 from benchmarks.settings import Settings
@@ -65,16 +69,35 @@ class Field:
     """Keys drawn at random, with repetition."""
     clients: dict[str, Client] = field(default_factory=dict)
     """By name, Fastness first."""
-    ports: dict[str, int] = field(default_factory=dict)
+    servers: dict[str, Server] = field(default_factory=dict)
     """Of the peers that take part."""
     missing: dict[str, str] = field(default_factory=dict)
     """Why the other peers do not."""
+
+    def playing(self, name: str, play: Callable[[], Round]) -> Contestant:
+        """A contestant whose rounds are played against that server, processor time included."""
+        return Contestant(name, partial(_with_cpu, play, self.pid_of(name)))
+
+    def pid_of(self, name: str) -> int:
+        """The process of a server."""
+        server = self.servers.get(name)
+        return self.serving.pid if server is None else server.pid
 
     def check_increments(self, done: dict[str, int]) -> None:
         """Nobody lost one: the counters of all entries add up to what was acknowledged."""
         for name, count in done.items():
             total = self.loop.run(_counted(self.clients[name], self.entries))
             check(total == count, f"{name} kept every increment")
+
+
+def _with_cpu(play: Callable[[], Round], pid: int) -> Round:
+    client_ns, server_ns = time.process_time_ns(), cpu_ns(pid)
+    played = play()
+    after_ns = cpu_ns(pid)
+    if server_ns is None or after_ns is None:
+        return played
+    taken = Cpu(time.process_time_ns() - client_ns, after_ns - server_ns)
+    return played._replace(cpu_ns=taken)
 
 
 async def _counted(client: Client, loaded: list[Entry]) -> int:
@@ -94,7 +117,7 @@ async def _counted(client: Client, loaded: list[Entry]) -> int:
 class Peer:
     """How a peer comes to take part."""
 
-    start: Callable[[Path], AbstractContextManager[int]]
+    start: Callable[[Path], AbstractContextManager[Server]]
     connect: Callable[[int], Awaitable[Client]]
 
 
@@ -133,12 +156,12 @@ def competing(settings: Settings, name: str) -> Iterator[Field]:
             directory = place / peer_name
             directory.mkdir()
             try:
-                port = opened.enter_context(peer.start(directory))
+                server = opened.enter_context(peer.start(directory))
             except Missing as missing:
                 found.missing[peer_name] = str(missing)
                 continue
-            found.ports[peer_name] = port
-            _join(found, opened, peer_name, loop.run(_awaited(peer.connect(port))))
+            found.servers[peer_name] = server
+            _join(found, opened, peer_name, loop.run(_awaited(peer.connect(server.port))))
         yield found
 
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.error import URLError
 
-from benchmarks.servers.processes import HOST, free_port, running
+from benchmarks.servers.processes import HOST, Server, free_port, running
 from benchmarks.servers.programs import etcd as etcd_program
 from benchmarks.servers.programs import version_of
 
@@ -21,8 +21,8 @@ def etcd_version() -> str:
 
 
 @contextmanager
-def etcd(directory: Path) -> Iterator[int]:
-    """The port of a fresh member that leads itself."""
+def etcd(directory: Path) -> Iterator[Server]:
+    """A fresh member that leads itself."""
     port = free_port()
     clients, peers = f"http://{HOST}:{port}", f"http://{HOST}:{free_port()}"
     command: list[str | Path] = [
@@ -32,8 +32,8 @@ def etcd(directory: Path) -> Iterator[int]:
         *("--listen-peer-urls", peers, "--initial-advertise-peer-urls", peers),
         *("--initial-cluster", f"default={peers}", "--log-level", "error"),
     ]
-    with running(command, log=directory / "log", is_ready=lambda: _is_healthy(clients)):
-        yield port
+    with running(command, log=directory / "log", is_ready=lambda: _is_healthy(clients)) as pid:
+        yield Server(port, pid)
 
 
 def _is_healthy(url: str) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from benchmarks.servers.processes import HOST, as_somebody, free_port, running
+from benchmarks.servers.processes import HOST, Server, as_somebody, free_port, running
 from benchmarks.servers.programs import Missing, postgresql_programs, version_of
 
 USER = "benchmark"
@@ -20,8 +20,8 @@ def postgresql_version() -> str:
 
 
 @contextmanager
-def postgresql(directory: Path) -> Iterator[int]:
-    """The port of a fresh cluster, which trusts whoever connects from this machine."""
+def postgresql(directory: Path) -> Iterator[Server]:
+    """A fresh cluster, which trusts whoever connects from this machine."""
     programs, somebody, port = postgresql_programs(), as_somebody(), free_port()
     cluster = directory / "cluster"
     _initialize([*somebody, programs / "initdb", "-D", cluster])
@@ -37,8 +37,8 @@ def postgresql(directory: Path) -> Iterator[int]:
         is_ready=lambda: subprocess.run(ready, check=False).returncode == 0,
         # Ends open connections; SIGTERM would wait for them.
         stop_signal=signal.SIGINT,
-    ):
-        yield port
+    ) as pid:
+        yield Server(port, pid)
 
 
 def _initialize(command: list[str | Path]) -> None:

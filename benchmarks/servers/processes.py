@@ -15,7 +15,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
+from benchmarks.samples import NS_PER_S
 from benchmarks.servers.programs import Missing
 
 HOST = "127.0.0.1"
@@ -24,6 +26,15 @@ STOP_S = 20.0
 POLL_S = 0.02
 LOG_CHARACTERS = 400
 BYTES_PER_KB = 1024
+USER_TICKS, SYSTEM_TICKS = 11, 12
+"""Places in /proc/PID/stat, counted from behind the name."""
+
+
+class Server(NamedTuple):
+    """A peer's server that is ready."""
+
+    port: int
+    pid: int
 
 
 @contextmanager
@@ -101,6 +112,19 @@ def resident_bytes(pid: int) -> int:
         if line.startswith("VmRSS:"):
             return int(line.split()[1]) * BYTES_PER_KB
     raise ProcessLookupError(f"process {pid} has no memory: it ended")
+
+
+def cpu_ns(pid: int) -> int | None:
+    """Processor time that a process and all below it used so far; `None` where nobody tells."""
+    try:
+        # The name, which may hold anything, ends with the last bracket.
+        figures = Path(f"/proc/{pid}/stat").read_text("utf-8").rpartition(")")[2].split()
+        below = Path(f"/proc/{pid}/task/{pid}/children").read_text("utf-8").split()
+    except OSError:
+        return None
+    ticks = int(figures[USER_TICKS]) + int(figures[SYSTEM_TICKS])
+    own_ns = ticks * NS_PER_S // os.sysconf("SC_CLK_TCK")
+    return own_ns + sum(cpu_ns(int(child)) or 0 for child in below)
 
 
 def as_somebody() -> list[str | Path]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from benchmarks.servers.processes import HOST, free_port, listening, running
+from benchmarks.servers.processes import HOST, Server, free_port, listening, running
 from benchmarks.servers.programs import redis_server, version_of
 
 
@@ -16,13 +16,13 @@ def redis_version() -> str:
 
 
 @contextmanager
-def redis(directory: Path) -> Iterator[int]:
-    """The port of a fresh server that keeps its log, and nothing else, below `directory`."""
+def redis(directory: Path) -> Iterator[Server]:
+    """A fresh server that keeps its log, and nothing else, below `directory`."""
     port = free_port()
     command: list[str | Path] = [
         redis_server(),
         *("--bind", HOST, "--port", str(port), "--dir", str(directory)),
         *("--appendonly", "yes", "--appendfsync", "always", "--save", ""),
     ]
-    with running(command, log=directory / "log", is_ready=listening(port)):
-        yield port
+    with running(command, log=directory / "log", is_ready=listening(port)) as pid:
+        yield Server(port, pid)

@@ -12,8 +12,8 @@ from benchmarks import juicefs
 from benchmarks.chart import headroom, svg
 from benchmarks.publication import BEGIN, END, publish, replaced, summary
 from benchmarks.report import Report, cells, markdown, read_json
-from benchmarks.rows import Row, Unit, at_least, at_most, cost_row, rate_row
-from benchmarks.samples import Round, Series
+from benchmarks.rows import Row, Unit, at_least, at_most, cost_row, missing_row, rate_row
+from benchmarks.samples import Cpu, Round, Series
 
 OURS = Series("Fastness", [Round(10, 30_000, [3_000] * 10)])
 THEIRS = Series("peer <&>", [Round(10, 10_000, [1_000] * 10)])
@@ -57,9 +57,11 @@ def test_a_row_shows_every_figure() -> None:
         "read",
         "3 us",
         "3 / 3 / 3",
+        "",
         "peer <&>",
         "1 us",
         "1 / 1 / 1",
+        "",
         "3.00 (3.00 to 3.00)",
         "<= 2x",
         "MISSED",
@@ -133,3 +135,24 @@ def test_a_page_without_markers_is_left_alone(page: str) -> None:
     """There is nowhere to put the table."""
     with pytest.raises(ValueError, match="needs the lines"):
         replaced(page, "inside")
+
+
+def test_a_missing_peer_is_named_and_judged_by_nothing() -> None:
+    """Its row shows why it is missing; neither the verdict nor the chart counts it."""
+    row = missing_row(
+        "read", OURS, Unit.PER_SECOND, peer="etcd", reason="not here", target=at_least(3.0)
+    )
+    assert row.reached is None
+    assert "etcd (missing: not here)" in cells(row)
+    assert ">= 3x" in cells(row)
+    assert "etcd" not in svg(report_of(row))
+
+
+def test_processor_time_is_told_for_each_operation() -> None:
+    """It is summed over all rounds, and shown of both sides."""
+    spent = Series("a", [Round(10, 1, [], Cpu(20_000, 30_000)), Round(30, 1, [])])
+    spent.rounds.append(Round(10, 1, [], Cpu(40_000, 10_000)))
+    assert spent.cpu_us() == Cpu(3.0, 2.0)
+    assert OURS.cpu_us() is None
+    row = cost_row("read", spent, Series("b", spent.rounds))
+    assert "3 + 2" in cells(row)
