@@ -39,15 +39,19 @@ class RunningServer:
         limits: Limits | None = None,
         clock: Clock | None = None,
         authenticate: Authenticate = admit_all,
+        path: Path | None = None,
     ) -> None:
-        """Serve `store` (memory, without one) at a Unix socket of its own."""
+        """Serve `store` (memory, without one) at a Unix socket of its own, or at `path`."""
         self.limits = limits or Limits()
         self.store = store if store is not None else MemoryStore()
         self._clock = clock
         self._authenticate = authenticate
         # The path of a socket must be short, which `tmp_path` is not everywhere.
-        self._folder = Path(tempfile.mkdtemp(prefix="fastness-"))
-        self.path = self._folder / "s"
+        self._folder: Path | None = None
+        if path is None:
+            self._folder = Path(tempfile.mkdtemp(prefix="fastness-"))
+            path = self._folder / "s"
+        self.path = path
         self._loop = asyncio.new_event_loop()
         self._ready = Event()
         self._failure: BaseException | None = None
@@ -75,6 +79,8 @@ class RunningServer:
             self._loop.run_until_complete(self._start())
         except BaseException as error:  # noqa: BLE001 - raised where it is started
             self._failure = error
+            self.store.close()
+            self._loop.close()
             self._ready.set()
             return
         self._ready.set()
@@ -90,6 +96,15 @@ class RunningServer:
         self.process.serve(listener, authenticate=self._authenticate)
         await self.node.start()
 
+    def also_at(self, place: str) -> str:
+        """Listen at another place too; where that is."""
+
+        async def listen() -> str:
+            listener = self.process.serve(place, authenticate=self._authenticate)
+            return str(listener.place)
+
+        return self.do(listen())
+
     def do(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Run something on the server's loop."""
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(PATIENCE_SECONDS)
@@ -103,7 +118,8 @@ class RunningServer:
         self.do(self._stop())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(PATIENCE_SECONDS)
-        shutil.rmtree(self._folder, ignore_errors=True)
+        if self._folder is not None:
+            shutil.rmtree(self._folder)
 
     def __enter__(self) -> Self:
         return self.start()

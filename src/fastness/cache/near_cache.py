@@ -226,8 +226,8 @@ class NearCache:
         """As `find`, from any thread, also while another uses the cache; finds less.
 
         Every step is one that no other thread can see half done, and nothing is changed but the
-        order of recent use and the count. In the second half of a lease it finds nothing, so
-        that whoever looks properly renews it.
+        order of recent use. In the second half of a lease it finds nothing, so that whoever
+        looks properly renews it; the caller counts the hit.
         """
         entry = self._keys.get(key)
         if entry is None or entry.taken or entry.lease.void or entry.lease.wants_renewal(now_ns):
@@ -236,7 +236,6 @@ class NearCache:
             self._recent.move_to_end(entry)
         except KeyError:
             return None
-        self.counts.hits += 1
         return entry
 
     def find_scan(

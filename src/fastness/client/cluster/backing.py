@@ -118,7 +118,7 @@ class ClusterBacking:
             cell = await core.reader.cell(outside, 0)
         if cell is None:
             return None
-        if is_plain(cell):
+        if _is_plain(cell):
             return cell[8:]
         # Only a timestamp can tell whether it has expired.
         return await self.begin(read_only=True, freshness=freshness).get(key, cache=False)
@@ -137,7 +137,7 @@ class ClusterBacking:
             wanted = list(dict.fromkeys(keys))
             outside = [core.space + key for key in wanted] if core.space else wanted
             answer = await core.reader.latest(outside, None, 0, reverse=False)
-            if answer is not None and all(cell is None or is_plain(cell) for cell in answer.cells):
+            if answer is not None and all(cell is None or _is_plain(cell) for cell in answer.cells):
                 found = dict(zip(wanted, answer.cells, strict=True))
                 return [None if (cell := found[key]) is None else cell[8:] for key in keys]
         return await tx.get_many(keys)
@@ -222,7 +222,7 @@ class ClusterBacking:
         self.core.close()
 
 
-def is_plain(cell: bytes) -> bool:
+def _is_plain(cell: bytes) -> bool:
     """Whether a cell needs no timestamp to be judged."""
     return cell[:1] < b"\x80"
 

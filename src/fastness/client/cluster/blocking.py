@@ -13,7 +13,7 @@ from typing import Any
 from fastness.client.cluster.access import Access
 from fastness.client.cluster.attempts import Course
 from fastness.client.cluster.background import Pumped, PumpedProcess
-from fastness.client.cluster.backing import ClusterBacking, is_plain
+from fastness.client.cluster.backing import ClusterBacking
 from fastness.client.cluster.core import ClusterCore
 from fastness.client.cluster.transaction import BlockingTransaction
 from fastness.client.embedded import Embedded
@@ -102,8 +102,9 @@ class BlockingBacking:
         if (cluster.caching if cache is None else cache) and freshness is None:
             # A hit needs no other thread to stand still.
             entry = self._near.glance(self.core.space + key, self._process.clock.boot_ns())
-            if entry is not None and entry.cell is not None and is_plain(entry.cell):
-                return entry.cell[8:]
+            if entry is not None and not entry.expires:
+                self._near.counts.hits += 1
+                return None if entry.cell is None else entry.cell[8:]
         return self._drive(cluster.get(key, cache, freshness))
 
     def get_many(
