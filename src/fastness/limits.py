@@ -52,7 +52,7 @@ class Limits:
     lease_ms: int = 3_000
     """How long a node's lease of its ranges, or of the oracle, lasts unless renewed."""
     tick_ms: int = 20
-    """How often a leaseholder looks at what is overdue."""
+    """How often a node looks at what is overdue; ten times rarer while nothing is under way."""
     prepare_ms: int = 2_000
     """How long a transaction over several ranges may stay undecided; then anybody may abort it."""
     ask_ms: int = 200

@@ -4,10 +4,18 @@ from __future__ import annotations
 
 import pytest
 
+from fastness.client.cluster import ClusterClient
+from fastness.client.transaction import AsyncTransaction
 from fastness.placement.descriptors import require_cover
 from fastness.testing.simulation import Rates, World
 from fastness.testing.simulation.coordinator import COORDINATOR
 from tests.node.clusters import LIMITS, Cluster
+
+
+async def write_both(tx: AsyncTransaction, value: bytes) -> None:
+    """Write in two ranges."""
+    tx.set(b"a", value)
+    tx.set(b"z", value)
 
 
 def test_a_cluster_begins_to_serve() -> None:
@@ -185,5 +193,36 @@ def test_chaos_ends_in_order(seed: int) -> None:
                 assert await client.read(key) == b"%d" % number
             require_cover((await client.map()).descriptors)
             assert number >= 3
+
+        world.run(scenario())
+
+
+def test_a_resting_node_hardly_ticks_and_wakes_for_work() -> None:
+    """While nothing is under way nothing can become overdue; a lost message is found all the same.
+
+    A commit over two ranges leaves decisions to spread: they are spread although the network loses
+    most of what is sent, which only ticks put right.
+    """
+    with World(seed=12) as world:
+        cluster = Cluster(world, nodes=1, splits=(b"m",))
+
+        async def scenario() -> None:
+            await cluster.start()
+            await cluster.client.map()
+            (node,) = cluster.nodes.values()
+            await world.sleep(2_000)
+            before = node.counts.ticks
+            await world.sleep(10_000)
+            assert 10_000 / LIMITS.tick_ms / 12 < node.counts.ticks - before < 100
+            client = ClusterClient(world.process("app"), cluster.addresses(), LIMITS)
+            await client.get(b"a")
+            world.network.set_frame_rates(Rates(drop=0.2))
+            for number in range(20):
+                await client.run(write_both, b"%d" % number)
+            while any(one.undecided for one in node.leaseholders.values()):
+                await world.sleep(20)
+            world.network.set_frame_rates(Rates())
+            assert await client.get(b"z") == b"19"
+            await client.close()
 
         world.run(scenario())

@@ -58,3 +58,5 @@ class Counts:
     """Blocks of timestamps issued by this node as the oracle."""
     ceiling_writes: int = 0
     rows_pruned: int = 0
+    ticks: int = 0
+    """Times it looked at what was overdue; rarely while nothing is under way."""

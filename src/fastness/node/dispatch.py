@@ -199,6 +199,8 @@ class Dispatch:
             return
         site.counts.requests += 1
         shell.handle(caller, request)
+        if site.resting and site.in_flight:
+            site.wake()
 
     # Requests to the node.
 

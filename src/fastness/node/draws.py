@@ -56,6 +56,11 @@ class Draws:
         self._ask(wanted)
         return wanted
 
+    @property
+    def waiting(self) -> int:
+        """Blocks to be asked for at the next tick."""
+        return len(self._again)
+
     def observe(self) -> None:
         """Learn what time it is for the oracle, by a timestamp that nobody uses."""
         if self._observing is None:

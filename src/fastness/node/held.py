@@ -70,6 +70,8 @@ class HeldRanges:
         self._shells[descriptor.range_id] = shell
         tenure.holdings[lease.key] = shell
         shell.allow_when_due(self._site.boot_ns())
+        if self._site.resting:
+            self._site.wake()
         shell.note(f"held at epoch {lease.epoch}, generation {shape.generation}")
         return shell
 

@@ -37,6 +37,9 @@ from fastness.placement.coordinator import Coordinator
 from fastness.ranges.leaseholder import Leaseholder
 from fastness.runtime.process import Process, Timer
 
+RESTING_TICKS = 10
+"""How many times rarer ticks are while nothing is under way."""
+
 
 class Node:
     """See the module's page. `stores` are those this node reaches, by the descriptors' names.
@@ -65,6 +68,7 @@ class Node:
         if may_cache is not None:
             self._site.may_cache = may_cache
         self._site.rests_until_ns = rests_until_ns
+        self._site.wake = self._wake
         self._held = HeldRanges(self._site)
         self._oracle = OracleSeat(self._site)
         self._keeper = SessionKeeper(self._site)
@@ -120,11 +124,29 @@ class Node:
     def _tick(self) -> None:
         site = self._site
         now_ns = site.boot_ns()
+        site.counts.ticks += 1
         site.calls.tick(now_ns)
         site.draws.tick()
         for shell in self._held:
             if not shell.closed:
                 shell.tick(now_ns)
+        site.resting = self._is_quiet()
+        pause_ms = site.limits.tick_ms * (RESTING_TICKS if site.resting else 1)
+        self._timer = site.process.call_later(pause_ms, self._tick)
+
+    def _is_quiet(self) -> bool:
+        """Whether nothing can become overdue before somebody asks for something."""
+        site = self._site
+        if len(site.calls) or site.draws.waiting or site.in_flight:
+            return False
+        return all(shell.is_quiet for shell in self._held.shells())
+
+    def _wake(self) -> None:
+        """Tick as often again: there is work under way."""
+        site = self._site
+        site.resting = False
+        if self._timer is not None:
+            self._timer.cancel()
         self._timer = site.process.call_later(site.limits.tick_ms, self._tick)
 
     async def drain(self) -> None:

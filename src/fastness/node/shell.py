@@ -113,6 +113,11 @@ class RangeShell:
         """A client has dropped what it was told to."""
         self.leaseholder.acknowledge(address, acknowledgement)
 
+    @property
+    def is_quiet(self) -> bool:
+        """Whether nothing here can become overdue."""
+        return self.closed or (self.allowed and self.leaseholder.is_quiet)
+
     def tick(self, now_ns: int) -> None:
         """Time has passed."""
         if not self.allowed:

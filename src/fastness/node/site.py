@@ -55,6 +55,10 @@ def _always() -> bool:
     return True
 
 
+def _nothing() -> None:
+    return
+
+
 class Site:
     """One per node. Everything runs on one thread, so plain attributes are enough."""
 
@@ -71,11 +75,13 @@ class Site:
         "may_cache",
         "post",
         "process",
+        "resting",
         "rests_until_ns",
         "stores",
         "tasks",
         "tenure",
         "view",
+        "wake",
     )
 
     def __init__(
@@ -108,6 +114,10 @@ class Site:
         """Whether a client may be granted a cache lease."""
         self.rests_until_ns = 0
         """No range commits before: a predecessor's clients may be serving what they cached."""
+        self.resting = False
+        """Whether ticks are rare, as nothing is under way."""
+        self.wake: Callable[[], None] = _nothing
+        """Called by whoever begins what must not become overdue while `resting`."""
         self.tasks: dict[asyncio.Task[None], None] = {}
         """What runs beside: for whoever stops the node."""
 

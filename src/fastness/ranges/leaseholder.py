@@ -518,6 +518,18 @@ class Leaseholder:
             + self.reads.waiting
         )
 
+    @property
+    def is_quiet(self) -> bool:
+        """Whether a tick has nothing to do but to forget what is old."""
+        return not (
+            self.undecided
+            or self._turns
+            or self._parked
+            or self._redraw
+            or self._is_paused
+            or self.range.writing
+        )
+
     # ------------------------------------------- taking over, pausing, ending
 
     def allow_commits(self) -> None:

@@ -42,6 +42,7 @@ NODE = {
     "draws": "Blocks of timestamps issued.",
     "ceiling_writes": "Times the ceiling of timestamps was raised.",
     "rows_pruned": "Rows of old versions removed.",
+    "ticks": "Times the node looked at what was overdue.",
 }
 
 TRANSPORT = {
