@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import pytest
 
+from fastness.encoding.intervals import KeyInterval
 from fastness.encoding.timestamps import TIMESTAMP_MAX
 from fastness.storage import CommittedWrites, Item, Store
 from fastness.storage.cells import expiry_of, value_at
@@ -87,6 +88,20 @@ class ExpiryConformance:
         assert seen(store.scan_newest(ALL_KEYS, limit=9)) == {"a": "2", "c": "2"}
         pruned(store, 15)
         assert seen(store.scan_newest(ALL_KEYS, limit=9)) == {"c": "2"}
+        assert rows_of_versions(store) == 0
+
+    def test_renewals_leave_nothing_behind(self, home: Home) -> None:
+        """However often a value was renewed, only the newest waits for its expiry."""
+        store = home.open()
+        writer = Writer(store)
+        for at in range(1, 20):
+            writer.apply(session(at, at + 100, a="1", b="1"))
+        writer.apply(commit(20, a=None), commit(21, c="1"))
+        writer.apply(session(22, 120, c="1"), commit(23, KeyInterval(b"c", b"d")))
+        pruned(store, 23)
+        assert seen(store.scan_newest(ALL_KEYS, limit=9)) == {"b": "1"}
+        assert rows_of_versions(store) == 1
+        pruned(store, 119)
         assert rows_of_versions(store) == 0
 
     def test_a_value_written_after_its_expiry_waits_for_the_horizon(self, home: Home) -> None:

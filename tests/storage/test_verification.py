@@ -60,6 +60,7 @@ WRONG: dict[str, tuple[Planted, str]] = {
         [(Table.EXPIRY, expiry_row(7, b"e"), None)],
         "which no row tells",
     ),
+    "an expiry row of nothing": ([(Table.EXPIRY, expiry_row(9, b"e"), b"")], "which is not so"),
     "an expiry row that is none": ([(Table.EXPIRY, b"a", b"")], "is not a timestamp and a key"),
     "a deleted key that lives": ([(Table.NEWEST, b"d", plain(2, b""))], "was deleted at 4"),
 }

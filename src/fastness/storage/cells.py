@@ -68,13 +68,17 @@ def expiry_of(cell: bytes) -> int:
     return expires_at
 
 
-def gone_from(cell: bytes) -> int:
-    """The timestamp from which a cell shows nothing to anybody; 0 where it never expires.
+def gone_at(timestamp: int, expires_at: int) -> int:
+    """The timestamp from which a value shows nothing to anybody.
 
     Its expiry, or its commit where that is later: a value may be written that has expired.
     """
-    expires_at = expiry_of(cell)
-    return max(expires_at, timestamp_of(cell)) if expires_at else 0
+    return max(timestamp, expires_at)
+
+
+def gone_from(cell: bytes) -> int:
+    """The timestamp from which a cell shows nothing to anybody; 0 where it never expires."""
+    return gone_at(timestamp_of(cell), expiry_of(cell)) if cell[:1] >= b"\x80" else 0
 
 
 def lasting(cell: bytes | None, horizon: int) -> bytes | None:

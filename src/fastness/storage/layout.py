@@ -24,8 +24,8 @@ are merged, the row of the surviving one may tell of both. A row whose keys belo
 after a split loses, when one side is pruned, the keys of that side.
 
 An expiry row is written with a version that expires, and says from when on nobody sees it: its
-expiry, or its commit where that is later. It stays when the version is overwritten; pruning takes
-it away when its time has come, with the version if that is still the newest.
+expiry, or its commit where that is later. It goes when the version leaves the newest table, by
+being overwritten, deleted or pruned, so that there is one for each that expires there.
 
 Records of a range are rows it keeps for itself beside its versions: intents, transaction
 records, outcomes. Their names sort, and are found by the range's prefix.

@@ -166,7 +166,7 @@ class MemoryStore(RowStore):
         puts += [(Table.NEWEST, key, cell) for key, cell in rows.newest.items()]
         puts += [(Table.LOG, *item) for item in rows.log]
         puts += [(Table.STATE, *item) for item in rows.state]
-        puts += [(Table.EXPIRY, row, b"") for row in rows.expiry]
+        puts += [(Table.EXPIRY, *item) for item in rows.expiry]
         self._tables.write(puts)
 
     def _write_rows(self, puts: list[Put]) -> None:

@@ -18,7 +18,7 @@ from itertools import islice
 from fastness.encoding.intervals import KeyInterval
 from fastness.encoding.timestamps import Timestamp
 from fastness.invariants import check
-from fastness.storage.cells import expiring, header, timestamp_of
+from fastness.storage.cells import expiring, gone_at, gone_from, header, timestamp_of
 from fastness.storage.contract import Batch, CommittedWrites
 from fastness.storage.layout import (
     RangeRow,
@@ -51,8 +51,8 @@ class PlannedRows:
     history: list[tuple[bytes, bytes]] = field(default_factory=list)
     log: list[tuple[bytes, bytes]] = field(default_factory=list)
     state: list[tuple[bytes, bytes | None]] = field(default_factory=list)
-    expiry: list[bytes] = field(default_factory=list)
-    """Rows that hold nothing; none is removed."""
+    expiry: list[tuple[bytes, bytes | None]] = field(default_factory=list)
+    """In the order to be written: a row may go with one version and come with the next."""
 
 
 def plan(
@@ -133,6 +133,8 @@ def _plan_commit(
         old = overlay[key] if key in overlay else newest(key)
         if old is not None:
             rows.history.append((history_row(key, timestamp), old))
+            if old[:1] >= b"\x80":
+                rows.expiry.append((expiry_row(gone_from(old), key), None))
             (deleted if value is None else replaced).append(key)
         elif value is None:
             continue
@@ -144,7 +146,7 @@ def _plan_commit(
             expiring_value = writes[key]
             if expiring_value is not None:
                 overlay[key] = expiring(timestamp, expires_at, expiring_value)
-                rows.expiry.append(expiry_row(max(expires_at, timestamp), key))
+                rows.expiry.append((expiry_row(gone_at(timestamp, expires_at), key), b""))
     if fresh or replaced or deleted:
         rows.log.append((log_row(timestamp, range_id), log_value(fresh, replaced, deleted)))
 

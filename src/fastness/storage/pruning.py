@@ -20,10 +20,8 @@ transaction resolved late left an entry below.
 manner: bounded, in the interval, never twice. A version expired at or below the horizon shows
 nothing to any reader at or above it, like a tombstone, so it goes without a commit. Nor does it go
 unless it was committed at or below the horizon: the log, of which the changes and verification
-tell, names every version above it. A row of a version that is not the newest any more is only
-removed itself: the version is in the history, where the log names it, and the one that took its
-place has a row of its own if it expires. Since the log is walked first, an entry that stays
-names no version that was removed as expired.
+tell, names every version above it. Since the log is walked first, an entry that stays names no
+version that was removed as expired.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ the rows say together::
     log       above the prune horizon: each entry's versions and ended versions are there, what it
               deleted is absent at its timestamp, and no version is there that it does not list
     state     rows decode; a record belongs to a range that is there
-    expiry    rows decode
+    expiry    above the prune horizon: each row is of a version in the newest table
 
 Memory stays bounded: the two directions of "log and versions agree" are compared as sums of
 row digests, not as sets.
@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterator
 
 from fastness.encoding.timestamps import Timestamp
 from fastness.errors import StoreDamaged
-from fastness.storage.cells import HEADER_BYTES, expiry_of, timestamp_of
+from fastness.storage.cells import HEADER_BYTES, gone_from, timestamp_of
 from fastness.storage.contract import Damage, Item
 from fastness.storage.layout import (
     IDENTITY_ROW,
@@ -157,13 +157,18 @@ class Verification:
         """Check that pruning will come by for a newest version that expires."""
         if cell[:1] < b"\x80" or len(cell) < 2 * HEADER_BYTES:
             return
-        row = expiry_row(max(expiry_of(cell), timestamp_of(cell)), key)
-        if self._view.get(Table.EXPIRY, row) is None:
-            self._note("expiry", f"{key!r} expires at {expiry_of(cell)}, which no row tells")
+        gone = gone_from(cell)
+        if self._view.get(Table.EXPIRY, expiry_row(gone, key)) is None:
+            self._note("expiry", f"{key!r} is gone from {gone}, which no row tells")
 
     def _check_expiry(self) -> None:
         for row, _nothing in self._read(Table.EXPIRY):
-            split_expiry_row(row)
+            gone, key = split_expiry_row(row)
+            cell = self._view.get(Table.NEWEST, key)
+            if gone > self._horizon and (cell is None or gone_from(cell) != gone):
+                self._note(
+                    "expiry", f"a row tells that {key!r} is gone from {gone}, which is not so"
+                )
 
     def _check_log(self) -> None:
         ended = versions = 0

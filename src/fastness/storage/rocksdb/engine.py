@@ -101,8 +101,11 @@ class Tables:
                 batch.delete(row, states)
             else:
                 put(row, state, states)
-        for row in rows.expiry:
-            put(row, b"", expiry)
+        for row, nothing in rows.expiry:
+            if nothing is None:
+                batch.delete(row, expiry)
+            else:
+                put(row, nothing, expiry)
         return batch
 
     def write_rows(self, puts: list[tuple[Table, bytes, bytes | None]]) -> None:

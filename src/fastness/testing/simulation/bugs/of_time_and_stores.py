@@ -17,11 +17,8 @@ from fastness.placement import oracle_role
 from fastness.ranges import reshaping, shape
 from fastness.ranges.leaseholder import Leaseholder
 from fastness.ranges.reads import Reads
-from fastness.storage import base, cells, pruning
+from fastness.storage import base, cells, planning
 from fastness.testing.simulation.bugs.planting import always, plant
-
-EARLY = 500 << 18
-"""Half a second, in timestamps."""
 
 
 def _shared_older_request(right: Any) -> Any:
@@ -219,44 +216,19 @@ plant(
 )
 
 
-def _some_time_early(right: Any) -> Any:
-    def expiry_row(gone_from: int, key: bytes) -> Any:
-        return right(gone_from + EARLY, key)
+def _three_seconds_early(_right: Any) -> Any:
+    def gone_at(timestamp: int, expires_at: int) -> int:
+        return max(timestamp, expires_at - (3_000 << 18))
 
-    return expiry_row
-
-
-def _of_those_committed_below(right: Any) -> Any:
-    def gone_from(cell: bytes) -> int:
-        gone: int = right(cell)
-        return gone if cells.timestamp_of(cell) <= gone - EARLY else 0
-
-    return gone_from
+    return gone_at
 
 
 plant(
     "pruned-before-it-expired",
     "1.8",
-    "pruning removes values that were committed below the horizon and expire soon above it",
-    (pruning, "expiry_row", _some_time_early),
-    (pruning, "gone_from", _of_those_committed_below),
-)
-
-
-class _Whenever(int):
-    """A moment that is any moment."""
-
-    __hash__ = int.__hash__
-
-    def __eq__(self, _other: object) -> bool:
-        return True
-
-
-plant(
-    "renewal-pruned-with-the-first",
-    "1.8",
-    "pruning removes the newest value of a key because an older one has expired",
-    (pruning, "gone_from", always(answer=_Whenever())),
+    "pruning removes values that expire up to three seconds above the horizon",
+    (cells, "gone_at", _three_seconds_early),
+    (planning, "gone_at", _three_seconds_early),
 )
 
 

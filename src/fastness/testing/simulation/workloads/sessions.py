@@ -13,16 +13,22 @@ from fastness.testing.simulation.workloads.contract import SimulatedWorkload
 _MILLISECOND = 1 << 18
 """In timestamps."""
 
+LIFETIMES_MS = (3, 30, 300, 3_000)
+
 
 class Sessions(SimulatedWorkload):
-    """Lifetimes are short, so that many expire between a read and the commit."""
+    """Lifetimes are short, so that many expire between a read and the commit.
+
+    Some outlive what a range retains: pruning passes by while they are alive, and after. Where
+    there are many, most are left alone once opened.
+    """
 
     kind = "session"
 
     def __init__(self, random: Random) -> None:
         super().__init__(random)
-        self.numbers = random.randint(1, 3)
-        self.lifetime_ms = random.choice((3, 30, 300, 3_000))
+        self.numbers = random.choice((1, 2, 3, 20))
+        self.lifetime_ms = random.choice(LIFETIMES_MS)
         self.newest = 0
         """The highest timestamp heard of."""
 
@@ -58,8 +64,9 @@ class Sessions(SimulatedWorkload):
         """A moment soon after the newest one known; the distant future before any is known."""
         if not self.newest:
             return (1 << 63) - 1
-        lifetime = int(random.uniform(0.2, 1.5) * self.lifetime_ms * _MILLISECOND)
-        return self.newest + lifetime
+        usual = random.random() < 0.6
+        lifetime_ms = self.lifetime_ms if usual else random.choice(LIFETIMES_MS)
+        return self.newest + int(random.uniform(0.2, 1.5) * lifetime_ms * _MILLISECOND)
 
     async def _open(self, tx: RecordedTransaction, keys: list[bytes], random: Random) -> None:
         for key in keys:
