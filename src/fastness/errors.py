@@ -19,7 +19,8 @@ Classes are cut by what the caller must do next::
     |   |-- SnapshotTooOld         the read timestamp fell below the retained window
     |   |-- NotFresh               what could be read is older than `freshness=` allows
     |   |-- Overloaded             a queue is full: back off first
-    |   |   `-- RateLimited        the token's rate is used up: it says when to come back
+    |   |   |-- RateLimited        the token's rate is used up: it says when to come back
+    |   |   `-- Draining           the server goes down: come back to it or its successor
     |   |-- Fenced                 this leaseholder was deposed: ask for the range again
     |   |-- RangeMoved             another node, or another range, serves the key: ask there
     |   `-- Unreachable            nobody who could answer did so in time
@@ -190,9 +191,16 @@ class NotFresh(Retryable):
 
 
 class Overloaded(Retryable):
-    """A bounded queue is full; back off and try again."""
+    """A bounded queue is full; back off and try again.
+
+    `retry_after_ms` is when to come back, 0 where that is not known.
+    """
 
     code = "overloaded"
+
+    def __init__(self, message: str, *, retry_after_ms: int = 0) -> None:
+        super().__init__(message)
+        self.retry_after_ms = retry_after_ms
 
 
 class RateLimited(Overloaded):
@@ -200,9 +208,11 @@ class RateLimited(Overloaded):
 
     code = "rate_limited"
 
-    def __init__(self, message: str, *, retry_after_ms: int = 0) -> None:
-        super().__init__(message)
-        self.retry_after_ms = retry_after_ms
+
+class Draining(Overloaded):
+    """The server goes down and takes nothing new; it, or its successor, is back soon."""
+
+    code = "draining"
 
 
 class Fenced(Retryable):

@@ -9,7 +9,8 @@ from fastness.encoding.timestamps import from_milliseconds
 from fastness.errors import FastnessError, PermissionDenied
 from fastness.node import Node, OpenGate
 from fastness.placement.descriptors import Descriptor
-from fastness.ranges.requests import RangeRequest, Read
+from fastness.ranges.identity import transaction_id
+from fastness.ranges.requests import CommitOne, Content, RangeRequest, Read, Write
 from fastness.runtime.process import Address
 from fastness.testing.simulation import World
 from fastness.wire.messages import CALL, Frame, SplitRange, encode_frame
@@ -29,19 +30,20 @@ class Counted:
 
 
 class NoSplits(OpenGate):
-    """Lets nobody split, believes nobody, and keeps account of requests."""
+    """Lets nobody split, nor anything in while it is shut; believes nobody; keeps account."""
 
-    __slots__ = ("bytes_sent", "open", "seen")
+    __slots__ = ("bytes_sent", "is_shut", "open", "seen")
 
     def __init__(self) -> None:
         self.open: dict[int, RangeRequest] = {}
         self.seen: list[type[RangeRequest]] = []
         self.bytes_sent = 0
+        self.is_shut = False
 
     def refusal(self, _sender: Address, frame: Frame, size: int) -> FastnessError | None:
         """Splits are refused."""
         assert size > 0
-        if isinstance(frame.body, SplitRange):
+        if self.is_shut or isinstance(frame.body, SplitRange):
             return PermissionDenied("a split, of you: ask an operator")
         return None
 
@@ -86,6 +88,25 @@ def test_what_is_not_let_in_is_not_done() -> None:
         assert refused(await client.ask(node.address, request)) == "permission_denied"
         assert node.counts.forbidden == 1
         assert node.counts.splits == 0
+
+    with_gate(scenario)
+
+
+def test_a_commit_that_is_not_let_in_never_will_be() -> None:
+    """Its second copy is dropped, even if the gate would let it in by then."""
+
+    async def scenario(client: Asker, node: Node, place: Descriptor, gate: NoSplits) -> None:
+        content = Content(writes=[Write(b"b", b"1")], write_keys=[b"b"], size=2)
+        identity = transaction_id(birth=await client.draw(), nonce=1, anchor=b"b")
+        request = CommitOne(place.range_id, place.generation, identity, client.issued, content)
+        frame = encode_frame(CALL, 777, client.issued, request)
+        gate.is_shut = True
+        answer = await client.ask_raw(node.address, frame, 777)
+        assert refused(answer) == "permission_denied"
+        gate.is_shut = False
+        assert await client.ask_raw(node.address, frame, 777, patience_ms=100) is None
+        assert await client.read(b"b") is None
+        assert node.counts.repeated == 1
 
     with_gate(scenario)
 

@@ -16,7 +16,16 @@ from itertools import pairwise
 import pytest
 
 from fastness.encoding.intervals import SYSTEM_END
-from fastness.errors import Conflict, FastnessError, MaybeCommitted, Overloaded, RangeMoved
+from fastness.errors import (
+    Conflict,
+    Draining,
+    FastnessError,
+    MaybeCommitted,
+    Overloaded,
+    RangeMoved,
+    Unauthenticated,
+    Unreachable,
+)
 from fastness.invariants import InvariantViolation
 from fastness.placement.descriptors import Descriptor, RangeMap
 from fastness.ranges.identity import transaction_id
@@ -406,6 +415,56 @@ def test_time_over_asks_for_the_outcome_first() -> None:
     assert isinstance(settled.error, MaybeCommitted)
     assert settled.error.transaction_id == ID
     assert machine.answered(send.number, Decision(9)) == []
+
+
+def test_what_never_left_is_in_no_doubt() -> None:
+    """A commit whose every send was dropped before it left ends without any doubt."""
+    machine, (first,), _ranges = start(descriptors(1))
+    assert isinstance(first, Send)
+    assert machine.unsent(first.number, Unreachable("nobody is there")) == [Pause()]
+    (second,) = machine.resumed()
+    assert isinstance(second, Send)
+    (third,) = machine.unanswered(second.number)
+    assert isinstance(third, Send)
+    # Told late: it had been given up before.
+    assert machine.unsent(second.number, Unreachable("nobody was there")) == []
+    assert machine.unsent(third.number, Unreachable("nobody is there")) == [Pause()]
+    (settled,) = machine.give_up()
+    assert isinstance(settled, Settled)
+    assert isinstance(settled.error, Unreachable)
+
+
+def test_what_turns_out_never_to_have_left() -> None:
+    """The doubt ends with the news, also while the outcome is being asked for."""
+    machine, (first,), _ranges = start(descriptors(1))
+    assert isinstance(first, Send)
+    (decide,) = machine.give_up()
+    assert isinstance(decide, Send)
+    (settled,) = machine.unsent(first.number, Unreachable("nobody was there"))
+    assert isinstance(settled, Settled)
+    assert isinstance(settled.error, Unreachable)
+    assert machine.unsent(decide.number, Unreachable("nor there")) == []
+
+
+def test_one_send_that_may_have_arrived_is_enough_for_doubt() -> None:
+    """That another never left says nothing of it."""
+    machine, (first,), _ranges = start(descriptors(1))
+    assert isinstance(first, Send)
+    (second,) = machine.unanswered(first.number)
+    assert isinstance(second, Send)
+    machine.unsent(second.number, Unreachable("nobody is there"))
+    machine.give_up()
+    (settled,) = machine.give_up()
+    assert isinstance(settled, Settled)
+    assert isinstance(settled.error, MaybeCommitted)
+
+
+@pytest.mark.parametrize("error", [Draining("going down"), Unauthenticated("revoked")])
+def test_what_a_gate_did_not_let_in_is_refused_for_good(error: FastnessError) -> None:
+    """Its second copy is dropped, so nothing has to be decided."""
+    machine, (first,), _ranges = start(descriptors(1))
+    assert isinstance(first, Send)
+    assert machine.refused(first.number, error) == [Settled(0, error)]
 
 
 def test_a_resend_is_the_same_to_the_byte() -> None:

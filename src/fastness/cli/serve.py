@@ -243,6 +243,10 @@ def _facts(announcement: Announcement) -> list[tuple[str, str]]:
 def _connect(announcement: Announcement) -> str:
     """The one line to connect with."""
     url = announcement.urls[0]
+    options = []
     if announcement.needs_token:
-        return f'fastness.open("{url}", token=...)'
-    return f'fastness.open("{url}")'
+        options.append("token=...")
+    if announcement.tls and not url.startswith("fastness+unix:"):
+        options.append("tls=on")
+    query = "?" + "&".join(options) if options else ""
+    return f'fastness.open("{url}{query}")'

@@ -117,9 +117,17 @@ class Dispatch:
             self._notice(sender, frame.body)
 
     def _forbid(self, sender: Address, frame: Frame, error: FastnessError) -> None:
-        self._site.counts.forbidden += 1
-        if frame.kind == CALL and frame.number:
-            self._refuse(Caller(sender, frame.number), error)
+        counts = self._site.counts
+        if frame.kind != CALL or frame.number == 0:
+            counts.forbidden += 1
+            return
+        caller = Caller(sender, frame.number)
+        if type(frame.body) in _COMMITTING and not self._deliveries.is_first(caller):
+            # Its first copy may have been let in: whoever sent it is answered for that one.
+            counts.repeated += 1
+            return
+        counts.forbidden += 1
+        self._refuse(caller, error)
 
     def _refuse_frame(self, sender: Address, data: bytes, error: FastnessError) -> None:
         counts = self._site.counts

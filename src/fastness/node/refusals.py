@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from fastness.errors import Conflict, FastnessError, RangeMoved, RateLimited
+from fastness.errors import Conflict, FastnessError, Overloaded, RangeMoved
 from fastness.placement.cluster_view import ClusterView
 from fastness.placement.descriptors import Descriptor
 from fastness.ranges.identity import anchor_of
@@ -52,7 +52,7 @@ def refusal_of(
         winner=conflict.winner if conflict else 0,
         descriptors=descriptors or [],
         oracle=oracle,
-        retry_after_ms=error.retry_after_ms if isinstance(error, RateLimited) else 0,
+        retry_after_ms=error.retry_after_ms if isinstance(error, Overloaded) else 0,
     )
 
 

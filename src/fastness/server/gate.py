@@ -90,12 +90,14 @@ class Started:
 class ServerGate:
     """A `node.Gate` by grants. `grant_of` answers what the transport's handshake granted."""
 
-    __slots__ = ("_grant_of", "_latencies", "_own")
+    __slots__ = ("_grant_of", "_latencies", "_own", "closing")
 
     def __init__(
         self, own: Address, grant_of: Callable[[Address], Grant | None], latencies: Latencies
     ) -> None:
         """For the node at the address `own`, whose messages to itself pass."""
+        self.closing: FastnessError | None = None
+        """Why nothing new is let in any more."""
         self._own = own
         self._grant_of = grant_of
         self._latencies = latencies
@@ -127,6 +129,8 @@ class ServerGate:
     def _hurried(self, access: Access, body: Body) -> FastnessError | None:
         if type(body) in _UNHURRIED:
             return None
+        if self.closing is not None:
+            return self.closing
         return access.too_fast(self._latencies.clock.boot_ns()) or access.too_many()
 
     def believes(self, sender: Address) -> bool:

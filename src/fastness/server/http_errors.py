@@ -10,6 +10,7 @@ from fastness.errors import (
     DiskFull,
     FastnessError,
     LimitExceeded,
+    Overloaded,
     PermissionDenied,
     RateLimited,
     RecordError,
@@ -46,7 +47,7 @@ def status_of(error: FastnessError) -> HTTPStatus:
 
 def retry_after(error: FastnessError) -> int:
     """The whole seconds after which to come back, 0 where that is not known."""
-    return -(-error.retry_after_ms // 1_000) if isinstance(error, RateLimited) else 0
+    return -(-error.retry_after_ms // 1_000) if isinstance(error, Overloaded) else 0
 
 
 def error_document(error: FastnessError) -> dict[str, object]:
@@ -57,6 +58,6 @@ def error_document(error: FastnessError) -> dict[str, object]:
         "retryable": error.retryable,
         "maybe_committed": error.maybe_committed,
     }
-    if isinstance(error, RateLimited):
+    if isinstance(error, Overloaded):
         document["retry_after_ms"] = error.retry_after_ms
     return document

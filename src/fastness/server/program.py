@@ -16,14 +16,15 @@ import asyncio
 import logging
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import AsyncExitStack, suppress
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
-from fastness.errors import FastnessError
+from fastness.errors import Draining, FastnessError
 from fastness.node import ServerNode
 from fastness.runtime.clock import SystemClock
 from fastness.server.access import Access, AccessGrant
@@ -47,6 +48,11 @@ from fastness.storage import RocksStore
 from fastness.transport.addresses import place_of
 from fastness.transport.grants import Grant, Peer
 from fastness.transport.network import NetworkProcess
+
+COME_BACK_MS = 1_000
+"""When clients of a server that goes down should ask again."""
+LINGER_MS = 250
+"""How long it stays to tell them: longer than the pauses of a client that looks for its range."""
 
 _log = logging.getLogger("fastness.server")
 _node_log = logging.getLogger("fastness.node")
@@ -81,6 +87,7 @@ class Program:
         # Made by `_start`.
         self._doors: Doors
         self._process: NetworkProcess
+        self._gate: ServerGate
         self._node: ServerNode
         self._authenticator: Authenticator
         self._tokens: TokenWatch
@@ -96,13 +103,27 @@ class Program:
         self._listen_to_signals()
         try:
             async with self._stack:
-                await self._start(announce)
-                await self._asked_to_stop.wait()
-                drained = await self._drain()
+                started = await self._unless_stopped(self._start(announce))
+                drained = await self._drain() if started else True
             event(_log, logging.INFO, "stopped", drained=drained)
             return drained
         finally:
             self._forget_signals()
+
+    async def _unless_stopped(self, starting: Coroutine[Any, Any, None]) -> bool:
+        """Start, then run until a signal; one that comes first ends the start: then `False`."""
+        stopping = asyncio.create_task(self._asked_to_stop.wait())
+        start = asyncio.create_task(starting)
+        try:
+            await asyncio.wait({start, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if not start.done():
+                return False
+            start.result()
+            await stopping
+            return True
+        finally:
+            await _ended(start)
+            await _ended(stopping)
 
     # ---------------------------------------------------------------- starting
 
@@ -129,11 +150,12 @@ class Program:
         open_store = partial(RocksStore.open, Path(settings.directory), limits=settings.limits)
         # Opening reads the log again after a crash: the loop turns meanwhile.
         store = await asyncio.to_thread(open_store)
+        self._gate = ServerGate(self._process.address, self._process.grant_of, self._latencies)
         self._node = ServerNode(
             self._process,
             store,
             settings.limits,
-            gate=ServerGate(self._process.address, self._process.grant_of, self._latencies),
+            gate=self._gate,
             reopen=open_store,
             watch=store_times,
         )
@@ -272,16 +294,20 @@ class Program:
     # ---------------------------------------------------------------- stopping
 
     async def _drain(self) -> bool:
-        settings = self.settings
-        event(_log, logging.INFO, "draining", milliseconds=settings.drain_ms)
+        milliseconds = self.settings.drain_ms
+        event(_log, logging.INFO, "draining", milliseconds=milliseconds)
         self._systemd.stopping()
         self._doors.shut(self._process)
-        draining = asyncio.create_task(self._node.drain())
+        self._gate.closing = Draining(
+            "this server is going down: come back to it, or to its successor",
+            retry_after_ms=COME_BACK_MS,
+        )
+        draining = asyncio.create_task(self._give_up_leases())
         hurrying = asyncio.create_task(self._told_to_hurry.wait())
         try:
             await asyncio.wait(
                 {draining, hurrying},
-                timeout=settings.drain_ms / 1_000,
+                timeout=milliseconds / 1_000,
                 return_when=asyncio.FIRST_COMPLETED,
             )
             if not draining.done():
@@ -290,12 +316,19 @@ class Program:
             draining.result()
             return True
         finally:
-            for task in (draining, hurrying):
-                task.cancel()
-                with suppress(asyncio.CancelledError):
-                    await task
+            await _ended(draining)
+            await _ended(hurrying)
             if self._watchdog is not None:
                 self._watchdog.cancel()
+
+    async def _give_up_leases(self) -> None:
+        """End what is under way, then stay until everybody was told to come back later.
+
+        A request that arrives at a closed connection leaves its client in doubt whether it was
+        done. Those that are told keep away for longer than this waits.
+        """
+        await self._node.drain()
+        await asyncio.sleep(LINGER_MS / 1_000)
 
     # ----------------------------------------------------------------- signals
 
@@ -316,6 +349,13 @@ class Program:
         self._asked_to_stop.set()
         if self._signals > 1:
             self._told_to_hurry.set()
+
+
+async def _ended(task: asyncio.Task[Any]) -> None:
+    """Cancel a task that still runs, and wait for its end; its error was looked at, or is moot."""
+    task.cancel()
+    with suppress(asyncio.CancelledError, FastnessError):
+        await task
 
 
 def _judge(grant: Grant, _peer: Peer) -> FastnessError | None:

@@ -4,7 +4,7 @@ The first conflict is answered at once: the winner is durable by then, so the ne
 it. From then on pauses grow, with full jitter ("Exponential Backoff And Jitter", AWS
 Architecture Blog, 2015), up to `limits.backoff_ms`. After `TURN_AFTER` conflicts the library
 reserves what the last attempt read and tries again at once: others wait for it meanwhile.
-Whoever is told when to come back (`RateLimited`) does not come earlier.
+Whoever is told when to come back (`Overloaded.retry_after_ms`) does not come earlier.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from fastness.errors import (
     FastnessError,
     InvalidOption,
     Overloaded,
-    RateLimited,
 )
 from fastness.limits import Limits
 
@@ -84,6 +83,6 @@ class Retries:
         ceiling_ms = min(self._limits.backoff_ms, _BASE_MS * 2 ** min(self.attempts, 20))
         left_s = (self._ends_ns - boot_ns) / 1e9
         pause_ms = self._random.uniform(0, ceiling_ms)
-        if isinstance(error, RateLimited):
+        if isinstance(error, Overloaded):
             pause_ms += error.retry_after_ms
         return min(left_s, pause_ms / 1_000)

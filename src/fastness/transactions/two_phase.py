@@ -30,13 +30,17 @@ from typing import NamedTuple
 from fastness.encoding.timestamps import Timestamp, from_milliseconds
 from fastness.errors import (
     Conflict,
+    Draining,
     FastnessError,
     Fenced,
     InvalidKey,
     MaybeCommitted,
+    PermissionDenied,
     RangeMoved,
+    RateLimited,
     SnapshotTooOld,
     StoreError,
+    Unauthenticated,
     Unreachable,
 )
 from fastness.invariants import InvariantViolation, check
@@ -58,12 +62,20 @@ from fastness.transactions.content import Part, cut, is_within
 ELSEWHERE = (RangeMoved, Fenced, Unreachable)
 """Refusals that say nothing of the transaction: ask again, perhaps another node."""
 
-FOR_GOOD = (Conflict, SnapshotTooOld, StoreError)
+FOR_GOOD = (
+    Conflict,
+    SnapshotTooOld,
+    StoreError,
+    Draining,
+    RateLimited,
+    Unauthenticated,
+    PermissionDenied,
+)
 """Refusals that a second delivery of the same one-range commit cannot undo.
 
-It would meet the first two again. While its store takes no writes a leaseholder refuses what it
-had let in as a first delivery: the node drops a second. To have the id resolved would need a
-write, which is just what cannot be had.
+It would meet the first two again. What a gate did not let in is dropped when it comes again.
+While its store takes no writes a leaseholder refuses what it had let in as a first delivery: the
+node drops a second. To have the id resolved would need a write, which is just what cannot be had.
 """
 
 
@@ -125,6 +137,7 @@ class CommitMachine:
         "_error",
         "_issued",
         "_lease_of",
+        "_left",
         "_number",
         "_open",
         "_participants",
@@ -132,9 +145,8 @@ class CommitMachine:
         "_prepare_ms",
         "_priority",
         "_ranges",
-        "_sent",
         "_sent_spans",
-        "_silent",
+        "_silences",
         "_timestamp",
         "id",
         "phase",
@@ -168,9 +180,11 @@ class CommitMachine:
         self._participants: list[_Participant] = []
         self._open: dict[int, Descriptor] = {}
         self._number = 0
-        self._sent: Descriptor | None = None
+        self._left: dict[int, None] = {}
+        """Sends of the commit or of a part that may have arrived, whatever came of them."""
         self._sent_spans: dict[Interval, None] = {}
-        self._silent = False
+        self._silences: dict[int, None] = {}
+        """Sends that nobody answered, or not as they should."""
         self._paused = False
         self._error: Exception | None = None
         self._timestamp: Timestamp = 0
@@ -194,7 +208,7 @@ class CommitMachine:
             return self._settle(body.timestamp, self._error or self._aborted())
         if type(body) is Prepared:
             return self._promised(number, body)
-        self._silent = True
+        self._silences[number] = None
         self._take_back(number)
         return self._pause()
 
@@ -215,8 +229,22 @@ class CommitMachine:
         """Nobody answered a send in time; it may still arrive, or have arrived."""
         if self._open.pop(number, None) is None:
             return []
-        self._silent = True
+        self._silences[number] = None
         return self._again(number, None)
+
+    def unsent(self, number: int, error: FastnessError) -> list[Effect]:
+        """A send certainly never left, for this reason; it may count as unanswered by now."""
+        self._left.pop(number, None)
+        self._silences.pop(number, None)
+        if self.phase is Phase.ABORTING and self._is_untold:
+            return self._settle(0, self._error or error)
+        # One that was given up has been followed by others; the reason concerns those.
+        return self.refused(number, error)
+
+    @property
+    def _is_untold(self) -> bool:
+        """Whether no range can have heard of the transaction."""
+        return not self._left and not self._sent_spans
 
     def resumed(self) -> list[Effect]:
         """The pause is over."""
@@ -375,8 +403,8 @@ class CommitMachine:
 
     def _refuse(self, error: Exception) -> list[Effect]:
         """It shall not commit: say so at once where that is certain, else decide it first."""
-        certain = not self._silent and not self._open and not self._sent_spans
-        if certain and (self._sent is None or isinstance(error, FOR_GOOD)):
+        certain = not self._silences and not self._open and not self._sent_spans
+        if self._is_untold or (certain and isinstance(error, FOR_GOOD)):
             return self._settle(0, error)
         self._error = error
         self.phase = Phase.ABORTING
@@ -410,7 +438,8 @@ class CommitMachine:
     def _send(self, descriptor: Descriptor, body: CommitOne | Prepare | Decide) -> Send:
         self._number += 1
         self._open[self._number] = descriptor
-        self._sent = descriptor
+        if type(body) is not Decide:
+            self._left[self._number] = None
         return Send(self._number, descriptor.holder, body)
 
     def _again(self, number: int, tried: Descriptor | None) -> list[Effect]:

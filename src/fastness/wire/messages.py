@@ -114,8 +114,8 @@ class Refusal(msgspec.Struct, frozen=True, array_like=True, tag=80):
     """An error of the taxonomy, by its stable code; nothing was done unless it says otherwise.
 
     `descriptors` corrects a stale map (`range_moved`), `oracle` a stale oracle address;
-    `retry_after_ms` is how long to wait before asking again (`rate_limited`), 0 where it is not
-    known.
+    `retry_after_ms` is how long to wait before asking again (`overloaded` and its kinds), 0
+    where it is not known.
     """
 
     code: str

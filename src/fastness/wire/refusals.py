@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from fastness.errors import Conflict, FastnessError, MaybeCommitted, RateLimited
+from fastness.errors import Conflict, FastnessError, MaybeCommitted, Overloaded
 from fastness.wire.messages import Refusal
 
 
@@ -22,8 +22,8 @@ def error_of(refusal: Refusal) -> FastnessError:
     kind = _BY_CODE.get(refusal.code, FastnessError)
     if kind is Conflict:
         return Conflict(refusal.message, key=refusal.key, winner=refusal.winner)
-    if kind is RateLimited:
-        return RateLimited(refusal.message, retry_after_ms=refusal.retry_after_ms)
+    if issubclass(kind, Overloaded):
+        return kind(refusal.message, retry_after_ms=refusal.retry_after_ms)
     if kind is MaybeCommitted:
         return MaybeCommitted(refusal.message)
     return kind(refusal.message)

@@ -96,6 +96,27 @@ def test_calls_over_a_connection_that_broke_are_not_waited_for() -> None:
         world.run(scenario())
 
 
+def test_a_call_that_was_given_up_and_never_sent() -> None:
+    """Who wants to know is told, whether the call still waited or not."""
+    with World(seed=1) as world:
+        calls = Calls(world.process("app"), LIMITS)
+        heard: list[object] = []
+
+        async def scenario() -> None:
+            given_up = calls.process.future()
+            calls.call("nobody", Drain(), given_up.set_result, unsent=heard.append)
+            first = encode_frame(CALL, calls.number, 0, Drain())
+            assert await given_up is None
+            calls.call("nobody", Drain(), heard.append, unsent=heard.append)
+            second = encode_frame(CALL, calls.number, 0, Drain())
+            reason = Unreachable("nobody is there")
+            calls.undelivered([first, second], reason)
+            calls.undelivered([first, second], reason)
+            assert heard == [reason, reason]
+
+        world.run(scenario())
+
+
 def test_an_answer_reaches_who_asked() -> None:
     """The number brings it; the timestamp it carries is learned; its number is used up."""
     with World(seed=1) as world:

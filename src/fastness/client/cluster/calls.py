@@ -54,6 +54,10 @@ class Sleeper(Protocol):
         ...
 
 
+Unsent = Callable[[FastnessError], None]
+"""Told why a call certainly never left."""
+
+
 class Calls:
     """The calls of one client that are not answered yet."""
 
@@ -68,6 +72,8 @@ class Calls:
         self._waits_ns = limits.call_ms * 1_000_000
         self._limit = limits.calls_in_flight
         self._open: dict[int, tuple[int, Address, Callable[[Reply], None]]] = {}
+        self._unsent: dict[int, Unsent] = {}
+        """Who wants to know that a call never left, also when it was given up before."""
         self.number = 0
         """Of the last call: how many were made."""
         self._timer: Timer | None = None
@@ -81,8 +87,19 @@ class Calls:
     def __len__(self) -> int:
         return len(self._open)
 
-    def call(self, to: Address, body: Body, done: Callable[[Reply], None]) -> int:
-        """Send a call; `done` gets the answer or `None`, once. Answers its number."""
+    def call(
+        self,
+        to: Address,
+        body: Body,
+        done: Callable[[Reply], None],
+        *,
+        unsent: Unsent | None = None,
+    ) -> int:
+        """Send a call; `done` gets the answer or `None`, once. Answers its number.
+
+        `unsent` is called instead of `done`, or after it got `None`, if the call certainly never
+        left; without it `done` gets a refusal then.
+        """
         self.require_open()
         if len(self._open) >= self._limit:
             raise Overloaded(
@@ -90,6 +107,10 @@ class Calls:
             )
         self.number = number = self.number + 1
         process = self.process
+        if unsent is not None:
+            self._unsent[number] = unsent
+            if len(self._unsent) > 2 * self._limit:
+                del self._unsent[next(iter(self._unsent))]
         self._open[number] = (process.clock.boot_ns() + self._waits_ns, to, done)
         process.send(to, encode_frame(CALL, number, self.issued, body))
         if self._timer is None:
@@ -155,6 +176,8 @@ class Calls:
             call = self._open.get(frame.number)
             if call is not None and (call[1] == sender or call[1] in self.seeds):
                 del self._open[frame.number]
+                if self._unsent:
+                    self._unsent.pop(frame.number, None)
                 self.issued = max(self.issued, frame.issued)
                 call[2](frame.body)
                 return
@@ -169,8 +192,13 @@ class Calls:
         refusal = Refusal(reason.code, str(reason))
         for data in frames:
             frame = decode_frame(data)
-            call = self._open.pop(frame.number, None) if frame.kind == CALL else None
-            if call is not None:
+            if frame.kind != CALL:
+                continue
+            call = self._open.pop(frame.number, None)
+            unsent = self._unsent.pop(frame.number, None)
+            if unsent is not None:
+                unsent(reason)
+            elif call is not None:
                 call[2](refusal)
 
     def lost(self, to: Address) -> None:

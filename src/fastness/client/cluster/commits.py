@@ -169,14 +169,18 @@ class Commits:
                 self._calls.process.call_later(pause_ms, self._resume, running)
 
     def _send(self, running: _Running, send: Send) -> None:
+        unsent = partial(self._unsent, running, send.number)
         try:
-            self._calls.call(send.to, send.body, partial(self._answered, running, send.number))
-        except FastnessError as error:
-            # It never left: as if nobody had been there to take it.
-            refusal = Refusal(Unreachable.code, str(error))
-            self._calls.process.call_later(
-                self._limits.reroute_ms, self._answered, running, send.number, refusal
+            self._calls.call(
+                send.to, send.body, partial(self._answered, running, send.number), unsent=unsent
             )
+        except FastnessError as error:
+            # As if nobody had been there to take it.
+            self._calls.process.call_later(self._limits.reroute_ms, unsent, Unreachable(str(error)))
+
+    def _unsent(self, running: _Running, number: int, error: FastnessError) -> None:
+        self._routes.refresh()
+        self._perform(running, running.machine.unsent(number, error))
 
     def _answered(self, running: _Running, number: int, reply: Reply) -> None:
         machine = running.machine
