@@ -1,4 +1,4 @@
-"""A database of the files service and a space to work in."""
+"""A database of the files service, here and behind a server, and a space to work in."""
 
 from __future__ import annotations
 
@@ -10,14 +10,19 @@ import fastness
 from examples.files import service
 from examples.files.schema import SCHEMA, SpaceId
 from fastness import Database
+from tests.client.servers import RunningServer
 
 QUOTA = 1_000_000
 
 
-@pytest.fixture
-def db() -> Iterator[Database]:
-    """An empty database of the service, in memory."""
-    with fastness.open("memory:", schema=SCHEMA) as opened:
+@pytest.fixture(params=["memory", "server"])
+def db(request: pytest.FixtureRequest) -> Iterator[Database]:
+    """An empty database of the service: in memory, and in the memory of a server."""
+    if request.param == "memory":
+        with fastness.open("memory:", schema=SCHEMA) as opened:
+            yield opened
+        return
+    with RunningServer() as server, fastness.open(server.url, schema=SCHEMA) as opened:
         yield opened
 
 

@@ -1,4 +1,7 @@
-"""Recorded histories of the real database, judged: eight clients at once, on both stores."""
+"""Recorded histories of the real database, judged: eight clients at once.
+
+On both stores, and on a server, with the near cache and without it.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import asyncio
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -26,6 +29,7 @@ from fastness.testing import (
     run_workload,
     run_workload_async,
 )
+from tests.client.servers import RunningServer
 
 WORKLOADS = [
     ListAppendWorkload(transactions=120, keys=4),
@@ -37,10 +41,19 @@ WORKLOADS = [
 each_workload = pytest.mark.parametrize("workload", WORKLOADS, ids=lambda one: type(one).__name__)
 
 
-@pytest.fixture(params=["memory", "file"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """An empty database on each store."""
-    return "memory:" if request.param == "memory" else f"file:{tmp_path}/db"
+@pytest.fixture(params=["memory", "file", "server", "cache"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """An empty database on each store, and behind a server."""
+    if request.param in ("memory", "file"):
+        yield "memory:" if request.param == "memory" else f"file:{tmp_path}/db"
+        return
+    with RunningServer() as server:
+        yield server.url if request.param == "server" else f"{server.url}?cache=on"
+
+
+def scaled(workload: Workload, url: str) -> Workload:
+    """Fewer transactions where each takes a way over a socket."""
+    return replace(workload, transactions=40) if url.startswith("fastness") else workload
 
 
 @pytest.fixture(autouse=True)
@@ -66,6 +79,7 @@ def require_legal(workload: Workload, history: History) -> None:
 @each_workload
 def test_threads_see_a_strictly_serializable_database(workload: Workload, url: str) -> None:
     """Eight threads record a legal history."""
+    workload = scaled(workload, url)
     with fastness.open(url) as database:
         history = run_workload(workload, database.run)
     require_legal(workload, history)
@@ -74,6 +88,7 @@ def test_threads_see_a_strictly_serializable_database(workload: Workload, url: s
 @each_workload
 def test_tasks_see_a_strictly_serializable_database(workload: Workload, url: str) -> None:
     """Eight tasks of one event loop record a legal history."""
+    workload = scaled(workload, url)
 
     async def record() -> History:
         async with await fastness.open_async(url) as database:
@@ -85,6 +100,7 @@ def test_tasks_see_a_strictly_serializable_database(workload: Workload, url: str
 @each_workload
 def test_refused_attempts_leave_nothing_behind(workload: Workload, url: str) -> None:
     """Where nothing is retried, refused transactions are recorded as failed, and never seen."""
+    workload = scaled(workload, url)
     with fastness.open(url) as database:
 
         def attempt(body: Callable[[KeyValue], None]) -> None:
@@ -129,6 +145,7 @@ class SnapshotReads:
 @each_workload
 def test_scans_are_isolated_as_gets_are(workload: Workload, url: str) -> None:
     """Where every read is a scan of an interval, validated as one, histories are legal too."""
+    workload = scaled(workload, url)
     with fastness.open(url) as database:
 
         def scanning(body: Callable[[KeyValue], None]) -> None:
