@@ -119,7 +119,8 @@ class Admission:
                 transaction_id=identity,
             )
         begin, end = self._owner.span
-        if not all(begin <= key < end for key in keys_of(content)) or not all(
+        keys = keys_of(content)
+        if (keys and not (begin <= min(keys) and max(keys) < end)) or not all(
             begin <= one[0] and one[1] <= end for one in intervals_of(content)
         ):
             return InvalidKey(f"{shown(identity)} names keys outside [{begin!r}, {end!r})")
@@ -171,6 +172,10 @@ class Admission:
             return False
         if commit.dead:
             return True
+        owner = self._owner
+        if not (commit.deadline or self._elders or len(owner.locks) or len(owner.tracking)):
+            # Nobody has locked or cached anything: there is nothing to wait for.
+            return False
         return (
             self._stopped_by_elder(commit)
             or self._stopped_by_locks(commit)

@@ -57,25 +57,29 @@ class RangeCommit(Commit):
         self.followers: list[Commit] = []
         """Commits that wait behind this waiting prepare."""
         self._fill(content)
-        self.lock_keys: list[bytes] = list(
-            dict.fromkeys(
-                [*self.writes, *content.atomics, *content.stamped_values, *content.write_keys]
-            )
-        )
+        self.lock_keys = list(self.writes)
+        if content.atomics or content.stamped_values or content.write_keys:
+            more = [*content.atomics, *content.stamped_values, *content.write_keys]
+            self.lock_keys = list(dict.fromkeys([*self.lock_keys, *more]))
         self.lock_intervals: list[KeyInterval] = [*self.erased, *(self.write_intervals or ())]
-        self.stamp_intervals: list[KeyInterval] = [
-            stamped.interval() for stamped in self.stamped_keys or ()
-        ]
+        self.stamp_intervals: list[KeyInterval] = (
+            [stamped.interval() for stamped in self.stamped_keys] if self.stamped_keys else []
+        )
 
     def _fill(self, content: Content) -> None:
-        self.read_keys = set(content.read_keys)
-        self.read_intervals = [KeyInterval(*one) for one in content.read_intervals]
-        self.writes = {write.key: write.value for write in content.writes}
-        expiries = {
-            w.key: w.expires_at for w in content.writes if w.expires_at and w.value is not None
-        }
+        """Take over what there is; most commits have a few plain reads and writes alone."""
+        if content.read_keys:
+            self.read_keys = set(content.read_keys)
+        if content.read_intervals:
+            self.read_intervals = [KeyInterval(*one) for one in content.read_intervals]
+        expiries = {}
+        for write in content.writes:
+            self.writes[write.key] = write.value
+            if write.expires_at and write.value is not None:
+                expiries[write.key] = write.expires_at
         self.expiries = expiries or None
-        self.erased = [KeyInterval(*one) for one in content.erased]
+        if content.erased:
+            self.erased = [KeyInterval(*one) for one in content.erased]
         if content.atomics:
             self.atomics = {
                 key: [AtomicOperation(AtomicKind(kind), operand) for kind, operand in operations]
@@ -87,9 +91,10 @@ class RangeCommit(Commit):
                 for one in content.stamped_keys
             ]
         self.stamped_values = content.stamped_values or None
-        self.write_keys = set(content.write_keys) or None
-        intervals = [KeyInterval(*one) for one in content.write_intervals]
-        self.write_intervals = intervals or None
+        if content.write_keys:
+            self.write_keys = set(content.write_keys)
+        if content.write_intervals:
+            self.write_intervals = [KeyInterval(*one) for one in content.write_intervals]
         self.bytes = content.size
         self.alive_until = content.alive_until
 

@@ -144,6 +144,11 @@ def keys_of(content: Content) -> list[bytes]:
 
 def intervals_of(content: Content) -> list[Interval]:
     """Every interval a content names, those of its versionstamps included."""
+    if not (
+        content.read_intervals or content.erased or content.write_intervals or content.stamped_keys
+    ):
+        # Nearly always.
+        return []
     stamps = (stamped.interval for stamped in content.stamped_keys)
     return [*content.read_intervals, *content.erased, *content.write_intervals, *stamps]
 

@@ -57,12 +57,12 @@ def cut(content: Content, ranges: RangeMap) -> list[Part] | None:
     """
     keys = keys_of(content)
     intervals = intervals_of(content)
-    low = min([*keys, *(begin for begin, _end in intervals)])
+    low = min(keys) if not intervals else min([*keys, *(begin for begin, _end in intervals)])
     first = ranges.holder_of(low)
     if first is None:
         return None
     end = first.end
-    if all(key < end for key in keys) and all(last <= end for _begin, last in intervals):
+    if (not keys or max(keys) < end) and all(last <= end for _begin, last in intervals):
         return [Part(first, content)]
     touched = _touched(keys, intervals, ranges)
     if touched is None:

@@ -29,6 +29,7 @@ from fastness.errors import (
 from fastness.limits import Limits
 from fastness.ranges.identity import TransactionId, anchor_of, check_id, shown, transaction_id
 from fastness.ranges.requests import Content, Decide, Decision, Prepared
+from fastness.runtime.clock import NANOSECONDS_PER_MILLISECOND
 from fastness.runtime.process import Timer
 from fastness.transactions.content import anchor_key, cut, written_intervals, written_keys
 from fastness.transactions.two_phase import CommitMachine, Draw, Effect, Pause, Send, Settled
@@ -59,13 +60,14 @@ class CommitCounts:
 class _Running:
     """A commit under way."""
 
-    __slots__ = ("hold", "machine", "pace", "timer", "waiters")
+    __slots__ = ("due_ns", "hold", "machine", "pace", "waiters")
 
-    def __init__(self, machine: CommitMachine, pace: Pace, hold: Hold | None) -> None:
+    def __init__(self, machine: CommitMachine, due_ns: int, hold: Hold | None) -> None:
         self.machine = machine
-        self.pace = pace
+        self.due_ns = due_ns
+        """When it is given up, by the boot clock."""
+        self.pace: Pace | None = None
         self.hold = hold
-        self.timer: Timer | None = None
         self.waiters: list[asyncio.Future[Ended]] = []
 
 
@@ -87,6 +89,9 @@ class Commits:
         self._cached = cached
         self._limits = limits
         self._running: dict[TransactionId, _Running] = {}
+        """In the order in which they are given up: all have the same time."""
+        self._lasts_ns = limits.commit_ms * NANOSECONDS_PER_MILLISECOND
+        self._timer: Timer | None = None
 
     def __len__(self) -> int:
         return len(self._running)
@@ -135,9 +140,11 @@ class Commits:
             # Without a hold the leaseholder must tell this client like any other.
             lease_of=_no_lease if hold is None else self._lease_of,
         )
-        running = _Running(machine, Pace(calls, self._limits), hold)
+        running = _Running(machine, calls.process.clock.boot_ns() + self._lasts_ns, hold)
         self._running[identity] = running
-        running.timer = calls.process.call_later(self._limits.commit_ms, self._give_up, running)
+        if self._timer is None:
+            # One for all: nearly every commit ends long before.
+            self._timer = calls.process.call_later(self._limits.commit_ms, self._give_up_late)
         waiter = self._wait(running)
         self._perform(running, machine.start())
         return identity, waiter
@@ -165,6 +172,8 @@ class Commits:
                 self._draw(running)
             elif type(effect) is Pause:
                 self._routes.refresh()
+                if running.pace is None:
+                    running.pace = Pace(self._calls, self._limits)
                 pause_ms = running.pace.pause_ms()
                 self._calls.process.call_later(pause_ms, self._resume, running)
 
@@ -211,15 +220,29 @@ class Commits:
     def _resume(self, running: _Running) -> None:
         self._perform(running, running.machine.resumed())
 
-    def _give_up(self, running: _Running) -> None:
-        running.timer = self._calls.process.call_later(
-            self._limits.commit_ms, self._give_up, running
-        )
-        self._perform(running, running.machine.give_up())
+    def _give_up_late(self) -> None:
+        """Give up those whose time is over: the outcome first, then all hope of learning it."""
+        self._timer = None
+        process = self._calls.process
+        now_ns = process.clock.boot_ns()
+        late: list[_Running] = []
+        for running in self._running.values():
+            if running.due_ns > now_ns:
+                break
+            late.append(running)
+        for running in late:
+            identity = running.machine.id
+            if self._running.pop(identity, None) is not None:
+                # As long again, behind all others.
+                running.due_ns = now_ns + self._lasts_ns
+                self._running[identity] = running
+                self._perform(running, running.machine.give_up())
+        first = next(iter(self._running.values()), None)
+        if first is not None and self._timer is None:
+            left_ms = max(0.0, (first.due_ns - now_ns) / NANOSECONDS_PER_MILLISECOND)
+            self._timer = process.call_later(left_ms, self._give_up_late)
 
     def _settle(self, running: _Running, settled: Settled) -> None:
-        if running.timer is not None:
-            running.timer.cancel()
         self._running.pop(running.machine.id, None)
         self._count(running, settled)
         if settled.error is not None and not isinstance(settled.error, Conflict):
@@ -292,6 +315,9 @@ class Commits:
         for running in list(self._running.values()):
             self._perform(running, running.machine.give_up())
             self._perform(running, running.machine.give_up())
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
 
 def _no_lease(_range_id: int) -> int:
