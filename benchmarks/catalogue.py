@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from benchmarks.busy_reads import busy_reads
 from benchmarks.commits import many_writers, one_writer
+from benchmarks.crowd import crowd
 from benchmarks.files import files
 from benchmarks.footprint import footprint
+from benchmarks.near_cache import near_cache
 from benchmarks.reads import point_reads
 from benchmarks.rows import Measure
 from benchmarks.scans import scans
@@ -26,4 +29,7 @@ BENCHMARKS: dict[str, Measure] = {
     "server-reads": server_reads,
     "server-commits": server_commits,
     "server-transactions": server_transactions,
+    "near-cache": near_cache,
+    "crowd": crowd,
+    "busy-reads": busy_reads,
 }

@@ -58,6 +58,8 @@ class Settings:
     """Entries that are scanned while others read."""
     scan_spells: int = 5
     """Rounds of reading without and with the scan."""
+    busy_spell_s: float = 3.0
+    """How long each of those lasts: long enough for some pages of the scan."""
 
 
 def quick(directory: Path) -> Settings:
@@ -81,6 +83,7 @@ def quick(directory: Path) -> Settings:
         spell_s=0.3,
         scanned=200_000,
         scan_spells=3,
+        busy_spell_s=1.0,
     )
 
 
@@ -110,6 +113,7 @@ def tiny(directory: Path) -> Settings:
         watches=50,
         scanned=2_000,
         scan_spells=1,
+        busy_spell_s=0.1,
     )
 
 

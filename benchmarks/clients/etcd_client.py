@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from itertools import islice
 from typing import Any
 
-import aetcd  # type: ignore[import-untyped]
+import aetcd  # type: ignore[import-untyped]  # it ships no types
 
 from benchmarks.clients.contract import VALUE, incremented
 from benchmarks.servers.processes import HOST

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import asyncpg  # type: ignore[import-untyped]
+import asyncpg  # type: ignore[import-untyped]  # it ships no types
 
 from benchmarks.clients.contract import VALUE, incremented
 from benchmarks.servers.postgresql import USER

@@ -73,7 +73,7 @@ def _wait_until_ready(
         if ended is not None or time.monotonic() > give_up:
             how = f"ended with {ended}" if ended is not None else f"was not ready in {READY_S} s"
             told = log.read_text("utf-8", "replace")[-LOG_CHARACTERS:].strip()
-            raise Missing(f"{Path(str(process.args[0])).name} {how}: {told}")  # type: ignore[index]
+            raise Missing(f"it {how}: {told}")
         time.sleep(POLL_S)
 
 
