@@ -81,6 +81,33 @@ def test_a_wrong_token_is_told_at_once(guarded: RunningServer) -> None:
         asyncio.run(fastness.open_async(url))
 
 
+def test_a_token_revoked_meanwhile_is_told() -> None:
+    """Not by silence until patience ends: by the first call that needs a connection again."""
+    revoked: list[str] = []
+
+    def judge(credential: str, _peer: Peer) -> Grant:
+        if credential in revoked:
+            raise Unauthenticated("this token was revoked")
+        return Grant(Role.READ_WRITE)
+
+    async def hang_up(server: RunningServer) -> int:
+        return server.process.review(lambda _grant, _peer: Unauthenticated("revoked"))
+
+    with (
+        RunningServer(authenticate=judge) as server,
+        fastness.open(f"{server.url}?token=ann") as db,
+    ):
+        db.set(b"a", b"1")
+        revoked.append("ann")
+        assert server.do(hang_up(server)) == 1
+        with pytest.raises(Unauthenticated, match="revoked"):
+            db.get(b"a")
+        with pytest.raises(Unauthenticated, match="revoked"):
+            db.now()
+        revoked.clear()
+        assert db.get(b"a") == b"1"
+
+
 def test_nobody_there_is_told_at_once(tmp_path: Path) -> None:
     """With the place and the reason of the system, for sockets and for ports."""
     for url in (f"fastness+unix://{tmp_path}/nobody", "fastness://127.0.0.1:1"):

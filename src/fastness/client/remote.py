@@ -14,6 +14,7 @@ from fastness.client.async_database import AsyncDatabase
 from fastness.client.cluster import ClusterClient
 from fastness.client.cluster.access import Access
 from fastness.client.cluster.blocking import BlockingBacking
+from fastness.client.cluster.calls import Calls
 from fastness.client.database import Database
 from fastness.client.urls import RemoteUrl, is_remote, parse_url
 from fastness.errors import FastnessError, InvalidOption, SchemaError, Unreachable
@@ -22,6 +23,7 @@ from fastness.model import Record
 from fastness.runtime.process import Address
 from fastness.transport import NetworkProcess
 from fastness.transport.blocking import BlockingProcess
+from fastness.transport.dialing import Lost, Undelivered
 from fastness.wire.handshake import Role, Welcome
 
 AGENT = "fastness-python"
@@ -30,12 +32,19 @@ AGENT = "fastness-python"
 class Dialer(Protocol):
     """A process that dials."""
 
+    undelivered: Undelivered | None
+    lost: Lost | None
+
     async def reach(self, to: Address) -> Address:
         """Open a connection; the full address of whoever answered, or why not."""
         ...
 
     def welcome_of(self, address: Address) -> Welcome | None:
         """What was granted there."""
+        ...
+
+    def reason(self, address: Address) -> FastnessError | None:
+        """Why it could not be reached last time, `None` where it could."""
         ...
 
 
@@ -58,9 +67,7 @@ def open_remote(
     async def begin() -> BlockingBacking:
         welcome = await reached(process, seeds)
         backing = BlockingBacking(process, seeds, limits, _access(asked, welcome, read_only))
-        backing.core.calls.seeds = frozenset(seeds)
-        process.undelivered = backing.core.calls.undelivered
-        process.lost = backing.core.calls.lost
+        _connect(backing.core.calls, process, seeds)
         return backing
 
     try:
@@ -99,15 +106,29 @@ async def open_remote_async(
         access=_access(asked, welcome, read_only),
         closing=process.close,
     )
-    client.core.calls.seeds = frozenset(seeds)
-    process.undelivered = client.core.calls.undelivered
-    process.lost = client.core.calls.lost
+    _connect(client.core.calls, process, seeds)
     try:
         await client.use(*_classes(schema))
     except BaseException:
         await client.close()
         raise
     return client
+
+
+def _connect(calls: Calls, process: Dialer, seeds: list[Address]) -> None:
+    """Tell the calls of a client what the network knows of its places."""
+    calls.seeds = frozenset(seeds)
+    process.undelivered = calls.undelivered
+    process.lost = calls.lost
+
+    def reason() -> FastnessError | None:
+        """Why none of the places could be reached; the one that may change is told first."""
+        known = [error for error in map(process.reason, seeds) if error is not None]
+        if len(known) < len(seeds):
+            return None
+        return min(known, key=lambda error: not error.retryable)
+
+    calls.reason = reason
 
 
 def _access(asked: RemoteUrl, welcome: Welcome, read_only: bool) -> Access:

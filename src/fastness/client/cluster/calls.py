@@ -19,6 +19,7 @@ from fastness.errors import (
     InvalidEncoding,
     Overloaded,
     ProtocolMismatch,
+    Unreachable,
 )
 from fastness.limits import Limits
 from fastness.runtime.process import Address, Process, Timer
@@ -80,6 +81,8 @@ class Calls:
         self.is_closed = False
         self.seeds: frozenset[Address] = frozenset()
         """Addresses of whoever is there: an answer comes from another, its own."""
+        self.reason: Callable[[], FastnessError | None] | None = None
+        """Says why the network leads nowhere, as far as it knows; for what errors say."""
         self.sleeping: dict[Sleeper, None] = {}
         """Who pauses: woken when the client closes."""
         process.listen(self._receive)
@@ -124,6 +127,19 @@ class Calls:
                 "the database was closed, or this process inherited it through a fork: open it "
                 "again here"
             )
+
+    def barred(self) -> FastnessError | None:
+        """Why asking again is of no use at all: a token that is refused, for example."""
+        error = None if self.reason is None else self.reason()
+        return None if error is None or error.retryable else type(error)(str(error))
+
+    def unreachable(self, what: str) -> FastnessError:
+        """The end of an operation that nobody answered, with the reason where it is known."""
+        barred = self.barred()
+        if barred is not None:
+            return barred
+        error = None if self.reason is None else self.reason()
+        return Unreachable(what if error is None else f"{what} ({error})")
 
     def ask(self, to: Address, body: Body) -> asyncio.Future[Reply]:
         """As `call`, with a future; cancelling it gives the answer up."""

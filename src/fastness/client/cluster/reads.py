@@ -178,10 +178,13 @@ class Reader:
     async def rest(self, pace: Pace) -> None:
         """Let the map be corrected before asking again; `Unreachable` when time is over."""
         if pace.is_over or self._calls.is_closed:
-            raise Unreachable(
+            raise self._calls.unreachable(
                 f"nobody answered for {self._limits.operation_ms} ms (operation_ms): nodes are "
                 "down or cut off; nothing was done"
             )
+        barred = self._calls.barred() if pace.has_tried else None
+        if barred is not None:
+            raise barred
         pause_ms = pace.pause_ms()
         if pause_ms:
             await self._routes.refreshed()

@@ -117,6 +117,11 @@ class Pace:
         self._turns = 0
 
     @property
+    def has_tried(self) -> bool:
+        """Whether it has asked somebody already."""
+        return self._turns > 0
+
+    @property
     def is_over(self) -> bool:
         """Whether the operation's time has passed."""
         return self._calls.process.clock.boot_ns() >= self._ends_ns

@@ -12,7 +12,7 @@ import asyncio
 from fastness.client.cluster.calls import Calls, Reply
 from fastness.client.cluster.routing import Pace, Routes
 from fastness.encoding.timestamps import Timestamp
-from fastness.errors import Overloaded, Unreachable
+from fastness.errors import Overloaded
 from fastness.limits import Limits
 from fastness.wire.messages import Draw, Drawn, Refusal
 
@@ -117,6 +117,12 @@ class Timestamps:
     def _ask_later(self) -> None:
         """Nobody answered as the oracle: learn where it is, and send again after a pause."""
         pace = self._pace
+        if pace is not None and pace.has_tried and self._calls.barred() is not None:
+            self._fail()
+            if self._readers or self._commits:
+                # Those who came meanwhile get a try of their own.
+                self._send()
+            return
         self._routes.refresh()
         pause_ms = self._limits.reroute_ms if pace is None else pace.pause_ms()
         self._calls.process.call_later(pause_ms, self._send)
@@ -129,7 +135,7 @@ class Timestamps:
         for waiter in waiting:
             if not waiter.done():
                 waiter.set_exception(
-                    Unreachable(
+                    self._calls.unreachable(
                         f"no timestamp for {self._limits.operation_ms} ms (operation_ms): the "
                         "oracle's place is vacant or cut off; try again later"
                     )
