@@ -10,7 +10,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType
@@ -484,7 +484,6 @@ class CtrlC:
         return self._trace
 
 
-@pytest.mark.filterwarnings("ignore:coroutine .* was never awaited")  # struck before it began
 def test_ctrl_c_at_every_line_leaves_it_usable(tmp_path: Path) -> None:
     """Of a call, the dial included: the next call is answered, over the same connection."""
     with server_thread(tmp_path) as server:
@@ -493,8 +492,10 @@ def test_ctrl_c_at_every_line_leaves_it_usable(tmp_path: Path) -> None:
             with Echoes(server.seed) as client:
                 strike = CtrlC(line)
                 with strike.strikes():
-                    client(b"interrupted")
-                    client(b"again")
+                    for payload in (b"interrupted", b"again"):
+                        # Struck before it could begin, it would be missed.
+                        with closing(client.ask(payload)) as call:
+                            client.process.drive(call)
                 assert client(b"after") == b"after"
                 assert client.process.counts.opened == 1
             if strike.left > 0:
