@@ -65,6 +65,11 @@ class CacheMachine(RuleBasedStateMachine):
         self.asked: list[Asked] = []
         self.writing: list[Writing] = []
         self.used: list[tuple[CachedKey | CachedScan, int]] = []
+        self.seen: dict[bytes, bytes | None] = {}
+        """What each watched key was when it was armed, until it is lost."""
+        for key in KEYS[:2]:
+            self.cache.watched.want(key)
+        self.cache.watched.lost = self.seen.pop
 
     # ------------------------------------------------------------------ truth
 
@@ -177,7 +182,11 @@ class CacheMachine(RuleBasedStateMachine):
         self.asked.remove(asked)
         assert asked.answer is not None
         grant, found, items, complete = asked.answer
-        self.cache.finish(asked.fill, grant, found, items, complete=complete, now_ns=self.now_ns())
+        now_ns = self.now_ns()
+        kept = self.cache.finish(asked.fill, grant, found, items, complete=complete, now_ns=now_ns)
+        for key, cell in zip(asked.fill.keys, found, strict=True):
+            if kept and self.cache.watched.is_armed(key, now_ns):
+                self.seen[key] = cell
 
     @precondition(lambda self: self.asked)
     @rule()
@@ -273,6 +282,22 @@ class CacheMachine(RuleBasedStateMachine):
                     if scan is not None:
                         self.require_true(scan)
         del self.used[:-20]
+
+    @invariant()
+    def tells_every_change_of_what_is_watched(self) -> None:
+        """While a key is armed it is what it was; whatever ends that is told, once."""
+        now_ns = self.now_ns()
+        for key in KEYS:
+            if self.cache.watched.is_armed(key, now_ns):
+                assert self.seen[key] == self.newest(key)
+
+    @rule(key=keys)
+    def watch_again(self, key: bytes) -> None:
+        """Nobody watches it, then somebody does: it is not armed by what was granted before."""
+        self.cache.watched.forget(key)
+        self.seen.pop(key, None)
+        self.cache.watched.want(key)
+        assert not self.cache.watched.is_armed(key, self.now_ns())
 
     @invariant()
     def keeps_its_limits(self) -> None:

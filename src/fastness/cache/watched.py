@@ -21,7 +21,7 @@ class WatchedKeys:
     """The watched keys of one client."""
 
     def __init__(self) -> None:
-        self.lost: Callable[[bytes], None] | None = None
+        self.lost: Callable[[bytes], object] | None = None
         """Who is told of a key that is armed no more."""
         self._lease_of: dict[bytes, HeldLease | None] = {}
         self._ordered = SortedKeys()

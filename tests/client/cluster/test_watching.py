@@ -3,18 +3,30 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from dataclasses import replace
 
 import pytest
 
 from fastness.client.cluster import ClusterClient
 from fastness.encoding.timestamps import from_milliseconds
-from fastness.errors import DatabaseClosed, InvalidKey, InvalidTimestamp, Overloaded, Unreachable
+from fastness.errors import (
+    DatabaseClosed,
+    DeadlineExceeded,
+    FastnessError,
+    InvalidKey,
+    InvalidTimestamp,
+    Overloaded,
+    Retryable,
+    Unreachable,
+)
 from fastness.hosting import Watch
+from fastness.testing.simulation import Rates
 from tests.client.cluster.clusters import Scene, play
 from tests.node.clusters import LIMITS
 
 PATIENCE_MS = 5_000
+KEYS = (b"a", b"e", b"p", b"z")
 
 
 async def told(scene: Scene, watch: Watch) -> bool:
@@ -238,3 +250,52 @@ def test_misuse_of_watches() -> None:
                 await db.watch(b"a", seen=await db.now() + from_milliseconds(3_600_000))
 
     play(scenario)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_no_change_is_missed_over_a_rough_network(seed: int) -> None:
+    """Frames get lost and nodes die: whoever looks again after each notice ends at the truth."""
+
+    async def scenario(scene: Scene) -> None:
+        world = scene.world
+        watcher, writer = scene.client(cache=seed % 2 == 0), scene.client()
+        last: dict[bytes, bytes] = {}
+
+        async def write() -> None:
+            random = world.stream("writer")
+            for turn in range(60):
+                key, value = random.choice(KEYS), b"%d" % turn
+                with suppress(FastnessError):
+                    await writer.set(key, value)
+                await world.sleep(random.uniform(1, 60))
+            world.network.heal()
+            for key in KEYS:
+                # Whatever became of those whose outcome is unknown, this one is the last.
+                last[key] = b"last"
+                while True:
+                    with suppress(FastnessError):
+                        await writer.set(key, last[key])
+                        break
+
+        async def follow(key: bytes) -> int:
+            notices = 0
+            while True:
+                with suppress(Retryable, DeadlineExceeded):
+                    seen = await watcher.now()
+                    if await watcher.get(key) == b"last":
+                        return notices
+                    watch = await watcher.watch(key, seen=seen)
+                    await watch.wait_async()
+                    notices += 1
+
+        async def crash() -> None:
+            for name in scene.cluster.names[:2]:
+                await world.sleep(500)
+                world.restart(name)
+
+        world.network.set_frame_rates(Rates(drop=0.02, duplicate=0.02, delay=0.02))
+        async with asyncio.timeout(120):
+            notices = await asyncio.gather(*map(follow, KEYS), write(), crash())
+        assert sum(one or 0 for one in notices[: len(KEYS)]) > len(KEYS)
+
+    play(scenario, seed=seed)
