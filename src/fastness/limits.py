@@ -83,6 +83,10 @@ class Limits:
     """Scans a client's near cache holds."""
     prune_every_ms: int = 10_000
     """Between two times a node raises the prune horizons of the ranges it holds."""
+    answer_bytes: int = 4 * MIB
+    """Keys and values in one answer to a read. The rest is asked for; a larger one comes alone."""
+    scan_entries: int = 1_000
+    """Entries a node reads for one answer, so that other requests need not wait for long."""
     requests_in_flight: int = 20_000
     """Requests a node works on at once; what ends transactions may take as much again."""
     draws_queued: int = 1_000

@@ -18,7 +18,7 @@ from fastness.errors import FastnessError, StoreDamaged
 from fastness.limits import Limits
 from fastness.ranges.identity import TransactionId, anchor_of, transaction_id
 from fastness.ranges.leaseholder import Leaseholder
-from fastness.ranges.ports import Caller, StoreFound
+from fastness.ranges.ports import Caller, FoundAtOnce, StoreFound
 from fastness.ranges.requests import (
     Ask,
     CommitOne,
@@ -308,11 +308,12 @@ class Shell:
 
     def read_at_once(
         self, keys: list[bytes], scan: Scan | None, at: Timestamp
-    ) -> StoreFound | FastnessError | None:
+    ) -> FoundAtOnce | FastnessError | None:
         """Read the store now, if the test says so."""
         if not self.world.at_once or "read" in self.world.held:
             return None
-        return self._found(keys, scan, at)
+        found = self._found(keys, scan, at)
+        return found if isinstance(found, FastnessError) else FoundAtOnce(*found, cut=False)
 
     def read(self, token: int, keys: list[bytes], scan: Scan | None, at: Timestamp) -> None:
         """Read the store when the effect is carried out."""

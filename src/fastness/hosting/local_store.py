@@ -39,8 +39,9 @@ from fastness.errors import (
     StoreUnavailable,
     Unreachable,
 )
+from fastness.hosting.portions import Room, cells_within, entries_within
 from fastness.hosting.remote import StoreAnswer, StorePrune, StoreRead
-from fastness.storage.contract import Batch, Change, RangeState, Store, StoreSize
+from fastness.storage.contract import Batch, Change, Item, RangeState, Store, StoreSize
 
 GROUP_MAX = 256
 """Requests that share one sync at most."""
@@ -50,6 +51,8 @@ PROBE_SECONDS_MAX = 4.0
 """Between two tries to write while writes are refused; twice as long after each that fails."""
 
 _log = logging.getLogger("fastness.hosting")
+
+UNBOUNDED = Room(1 << 62, 1 << 62)
 
 Done = Callable[[Any], None]
 
@@ -125,25 +128,18 @@ class LocalStore:
 
     def read_at_once(self, request: StoreRead) -> StoreAnswer:
         """The answer, now: nothing here waits for a write. Raises what a `read` is answered."""
-        store, scan = self._store, request.scan
+        store, scan, at = self._store, request.scan, request.at
+        room = request.room or UNBOUNDED
+        entries: list[Item] = []
+        cut = False
         try:
-            entries = (
-                []
-                if scan is None
-                else store.scan(
-                    KeyInterval(scan.begin, scan.end),
-                    at=request.at,
-                    limit=scan.limit,
-                    reverse=scan.reverse,
-                )
-            )
+            cells, left = cells_within(store, request.keys, at, room.size)
+            if scan is not None:
+                left = max(0, left)
+                entries, cut = entries_within(store, scan, at, Room(left, room.entries))
             range_id = request.range_id
-            return StoreAnswer(
-                store.get_many(request.keys, request.at),
-                entries,
-                store.range_number(range_id),
-                store.prune_horizon(range_id),
-            )
+            number, horizon = store.range_number(range_id), store.prune_horizon(range_id)
+            return StoreAnswer(cells, entries, number, horizon, cut)
         except (StoreUnavailable, DatabaseClosed) as error:
             raise self._while_away(error) from error
 

@@ -15,6 +15,7 @@ import msgspec
 
 from fastness.encoding.timestamps import Timestamp
 from fastness.errors import FastnessError
+from fastness.hosting.portions import Room
 from fastness.ranges.requests import Interval, Scan
 from fastness.storage.contract import Batch, Change, RangeState
 
@@ -30,6 +31,8 @@ class StoreRead(msgspec.Struct, frozen=True, array_like=True):
     keys: list[bytes]
     at: Timestamp
     scan: Scan | None = None
+    room: Room | None = None
+    """How much may be answered, to `read_at_once`: the first of it. `None`: all that was asked."""
 
 
 class StorePrune(msgspec.Struct, frozen=True, array_like=True):
@@ -58,6 +61,8 @@ class StoreAnswer(msgspec.Struct, frozen=True, array_like=True):
     entries: list[tuple[bytes, bytes]]
     number: int
     prune_horizon: Timestamp
+    cut: bool = False
+    """Whether there was no room for more entries; cells that had none are left out as well."""
 
 
 class RemoteStore(Protocol):

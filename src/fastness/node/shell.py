@@ -14,6 +14,7 @@ from typing import Any
 from fastness.encoding.intervals import KeyInterval
 from fastness.encoding.timestamps import Timestamp
 from fastness.errors import FastnessError, RangeMoved, Unreachable
+from fastness.hosting.portions import Room
 from fastness.node.draws import Wanted
 from fastness.node.gate import Work
 from fastness.node.leases import Lease
@@ -25,7 +26,7 @@ from fastness.placement.cluster_view import ClusterView
 from fastness.placement.descriptors import Descriptor
 from fastness.ranges.identity import TransactionId, anchor_of
 from fastness.ranges.leaseholder import Leaseholder
-from fastness.ranges.ports import Caller, StoreFound
+from fastness.ranges.ports import Caller, FoundAtOnce
 from fastness.ranges.requests import (
     Ask,
     Decision,
@@ -84,6 +85,7 @@ class RangeShell:
             fenced=self._fenced,
             lost=self._lost,
             lease_left_ms=self.lease_left_ms,
+            room=Room(site.limits.answer_bytes, site.limits.scan_entries),
         )
         self.leaseholder = Leaseholder(state, shape, limits=site.limits, ports=self)
         self._store.attach(self.leaseholder)
@@ -246,7 +248,7 @@ class RangeShell:
 
     def read_at_once(
         self, keys: list[bytes], scan: Scan | None, at: Timestamp
-    ) -> StoreFound | FastnessError | None:
+    ) -> FoundAtOnce | FastnessError | None:
         """Read the store, if it can be read without waiting."""
         return self._store.read_at_once(keys, scan, at)
 

@@ -20,11 +20,12 @@ from functools import partial
 
 from fastness.encoding.timestamps import Timestamp
 from fastness.errors import FastnessError, Fenced, Unreachable
+from fastness.hosting.portions import Room
 from fastness.hosting.remote import RemoteStore, StoreAnswer, StoreRead
 from fastness.node.coordination import RETRY_MS
 from fastness.node.counts import Counts
 from fastness.ranges.leaseholder import Leaseholder
-from fastness.ranges.ports import StoreFound
+from fastness.ranges.ports import FoundAtOnce
 from fastness.ranges.requests import Scan
 from fastness.runtime.process import Process
 from fastness.storage.contract import Batch, RangeState
@@ -45,6 +46,7 @@ class StorePort:
         "_lost",
         "_process",
         "_range_id",
+        "_room",
         "_store",
         "acknowledged",
         "closed",
@@ -60,6 +62,7 @@ class StorePort:
         fenced: Callable[[FastnessError], None],
         lost: Callable[[int], None],
         lease_left_ms: Callable[[], float],
+        room: Room,
     ) -> None:
         self.acknowledged = state.batch_number
         """The number of the last batch known to be decided."""
@@ -67,6 +70,7 @@ class StorePort:
         self._process = process
         self._store = store
         self._range_id = state.range_id
+        self._room = room
         self._epoch = state.epoch
         self._counts = counts
         self._fenced = fenced
@@ -132,15 +136,16 @@ class StorePort:
 
     def read_at_once(
         self, keys: list[bytes], scan: Scan | None, at: Timestamp
-    ) -> StoreFound | FastnessError | None:
+    ) -> FoundAtOnce | FastnessError | None:
         """What the store holds, if it can say so without waiting."""
         try:
-            answer = self._store.read_at_once(StoreRead(self._range_id, keys, at, scan))
+            request = StoreRead(self._range_id, keys, at, scan, self._room)
+            answer = self._store.read_at_once(request)
         except FastnessError as error:
             return error
         if answer is None or answer.number < self.acknowledged:
             return None
-        return answer.cells, answer.entries, answer.prune_horizon
+        return FoundAtOnce(answer.cells, answer.entries, answer.prune_horizon, answer.cut)
 
     def read(self, token: int, keys: list[bytes], scan: Scan | None, at: Timestamp) -> None:
         """Read the store, while the lease runs."""

@@ -18,6 +18,15 @@ StoreFound = tuple[list[bytes | None], list[Item], Timestamp]
 """Cells, entries, and the prune horizon looked at after them."""
 
 
+class FoundAtOnce(NamedTuple):
+    """What fits an answer; `cut` says that there was no room for more entries."""
+
+    cells: list[bytes | None]
+    entries: list[Item]
+    prune_horizon: Timestamp
+    cut: bool
+
+
 class Caller(NamedTuple):
     """Who asked, and the number its answer goes to."""
 
@@ -57,8 +66,11 @@ class Ports(Protocol):
 
     def read_at_once(
         self, keys: list[bytes], scan: Scan | None, at: Timestamp
-    ) -> StoreFound | FastnessError | None:
-        """What the store holds, where it can be read without waiting; `None`: use `read`."""
+    ) -> FoundAtOnce | FastnessError | None:
+        """What the store holds, where it can be read without waiting; `None`: use `read`.
+
+        No more than an answer has room for: perhaps fewer cells and entries than asked for.
+        """
         ...
 
     def read(self, token: int, keys: list[bytes], scan: Scan | None, at: Timestamp) -> None:

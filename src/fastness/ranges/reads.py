@@ -116,7 +116,10 @@ class Reads:
         reading = _Reading(caller, read, at, scan, lease)
         found = owner.ports.read_at_once(read.keys, scan, at)
         if found is not None:
-            self._answer(reading, found)
+            if isinstance(found, FastnessError):
+                self._answer(reading, found)
+            else:
+                self._answer(reading, found[:3], cut=found.cut)
             return
         self.in_flight += 1
         owner.read_store(read.keys, scan, at, lambda found: self._done(reading, found))
@@ -175,7 +178,9 @@ class Reads:
         self.in_flight -= 1
         self._answer(reading, found)
 
-    def _answer(self, reading: _Reading, found: StoreFound | FastnessError) -> None:
+    def _answer(
+        self, reading: _Reading, found: StoreFound | FastnessError, *, cut: bool = False
+    ) -> None:
         owner = self._owner
         if isinstance(found, FastnessError):
             owner.refuse(reading.caller, found)
@@ -189,7 +194,7 @@ class Reads:
                 # The horizon passed the last commit meanwhile: the client names a moment above.
                 owner.ports.answer(reading.caller, Pending())
             return
-        complete = True
+        complete = not cut
         if reading.scan is not None and len(entries) >= reading.scan.limit:
             complete = False
             entries = entries[: reading.scan.limit - 1]

@@ -131,6 +131,7 @@ class CachedReads:
         while missing:
             groups, missing = self._reader.grouped(missing)
             asked: list[Asked] = []
+            progress = False
             try:
                 missing += self._send_some(groups, asked)
                 for one in asked:
@@ -138,6 +139,8 @@ class CachedReads:
                     answer = self._filled(one, reply)
                     if answer is not None:
                         found.update(_latest(one.keys, answer))
+                        missing += one.keys[len(answer.cells) :]
+                        progress = True
                     elif type(reply) is Pending:
                         hot += one.keys
                     else:
@@ -145,7 +148,7 @@ class CachedReads:
             finally:
                 for one in asked:
                     self._abandon(one)
-            if missing:
+            if missing and not progress:
                 await self._reader.rest(pace)
         if hot:
             found.update(await self._at_own_timestamp(hot))
@@ -226,9 +229,12 @@ class CachedReads:
     def _filled(self, asked: Asked, reply: Reply) -> ReadAnswer | None:
         if type(reply) is Pending:
             return None
-        if type(reply) is not ReadAnswer or len(reply.cells) != len(asked.keys):
+        if type(reply) is not ReadAnswer or len(reply.cells) > len(asked.keys):
             self._reader.take(reply)
             return None
+        if len(reply.cells) < len(asked.keys):
+            # There was no room for all: what came is used and not kept.
+            return reply if reply.cells else None
         if asked.fill is not None:
             kept = self.near.finish(
                 asked.fill,
@@ -289,7 +295,7 @@ def _latest(keys: list[bytes], answer: ReadAnswer) -> dict[bytes, Latest]:
     since = UNKNOWN if answer.grant is None else answer.grant.valid_from
     return {
         key: Latest(cell, since if cell is None else cells.timestamp_of(cell))
-        for key, cell in zip(keys, answer.cells, strict=True)
+        for key, cell in zip(keys, answer.cells, strict=False)
     }
 
 

@@ -102,6 +102,16 @@ class GatheredReads:
         else:
             self._out += 1
 
+    def _send_rest(self, frame: _Frame, cells: list[bytes | None]) -> None:
+        """The answer had no room for more: ask for what is left."""
+        rest = _Frame(frame.descriptor, frame.at)
+        rest.keys = frame.keys[len(cells) :]
+        rest.founds = frame.founds[len(cells) :]
+        self._send(rest)
+        for found, cell in zip(frame.founds, cells, strict=False):
+            if not found.done():
+                found.set_result(cell)
+
     def _answered(self, frame: _Frame, reply: Reply) -> None:
         self._out -= 1
         founds = frame.founds
@@ -109,6 +119,9 @@ class GatheredReads:
             for found, cell in zip(founds, reply.cells, strict=True):
                 if not found.done():
                     found.set_result(cell)
+            return
+        if type(reply) is ReadAnswer and 0 < len(reply.cells) < len(founds):
+            self._send_rest(frame, reply.cells)
             return
         missed = Missed(reply, len(founds) == 1)
         for found in founds:

@@ -79,18 +79,21 @@ class Reader:
                     if not asked:
                         raise
                     unknown += group
-            missing = unknown
+            missing, progress = unknown, False
             for group, future in asked:
                 reply = await future
-                if type(reply) is ReadAnswer and len(reply.cells) == len(group):
-                    found.update(zip(group, reply.cells, strict=True))
+                if type(reply) is ReadAnswer and 0 < len(reply.cells) <= len(group):
+                    # Where an answer had no room for all, the rest is asked for.
+                    found.update(zip(group, reply.cells, strict=False))
+                    missing += group[len(reply.cells) :]
+                    progress = True
                 elif type(reply) is Pending:
                     at = at or await self._timestamps.read()
                     missing += group
                 else:
                     self.take(reply)
                     missing += group
-            if missing:
+            if missing and not progress:
                 await self.rest(pace)
         return found
 
@@ -161,7 +164,7 @@ class Reader:
         )
         if type(reply) is ReadAnswer and len(reply.cells) == len(keys):
             return reply if scan is None or reply.complete or len(reply.entries) >= limit else None
-        if type(reply) is not Pending:
+        if type(reply) is not Pending and type(reply) is not ReadAnswer:
             self.take(reply)
         return None
 
