@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
-from threading import Event, Lock
+from threading import TIMEOUT_MAX, Lock
 
 from fastness.errors import FastnessError, Overloaded
 from fastness.limits import Limits
@@ -20,31 +20,52 @@ from fastness.storage.contract import Batch
 
 
 class Watch:
-    """A one-time notice about one key. Wait for it from a thread or from a task."""
+    """A one-time notice about one key. Wait for it from a thread or from a task.
 
-    __slots__ = ("_cancel", "_error", "_event", "_listeners", "_lock", "key")
+    There may be a hundred thousand of them, so what waiting takes is only made by who waits.
+    """
+
+    __slots__ = ("_cancel", "_error", "_listeners", "_lock", "_told", "key")
 
     def __init__(self, key: bytes, cancel: Callable[[Watch], None]) -> None:
         self.key = key
-        self._event = Event()
         self._lock = Lock()
-        self._listeners: list[Callable[[], None]] = []
+        self._told = False
+        self._listeners: list[Callable[[], None]] | None = None
         self._cancel = cancel
         self._error: FastnessError | None = None
 
     @property
     def fired(self) -> bool:
         """Whether the key was written since the version seen."""
-        return self._event.is_set() and self._error is None
+        return self._told and self._error is None
 
     def wait(self, timeout: float | None = None) -> bool:
         """Block until the watch fires; `False` when `timeout` seconds passed first.
 
         Raises what ended the database, when that comes first.
         """
-        told = self._event.wait(timeout)
+        gate = Lock()
+        gate.acquire()
+        if self._listen(gate.release):
+            try:
+                gate.acquire(timeout=-1 if timeout is None else min(max(timeout, 0), TIMEOUT_MAX))
+            finally:
+                self._leave(gate.release)
         self._refuse_if_ended()
-        return told
+        return self._told
+
+    def _listen(self, listener: Callable[[], None]) -> bool:
+        """Have a listener told; `False` where there is nothing to wait for any more."""
+        with self._lock:
+            if not self._told:
+                self._listeners = [*(self._listeners or ()), listener]
+            return not self._told
+
+    def _leave(self, listener: Callable[[], None]) -> None:
+        with self._lock:
+            if self._listeners is not None and listener in self._listeners:
+                self._listeners.remove(listener)
 
     async def wait_async(self) -> None:
         """Wait in a task until the watch fires; use `asyncio.timeout` to bound it.
@@ -59,17 +80,11 @@ class Watch:
             with suppress(RuntimeError):
                 loop.call_soon_threadsafe(arrived.set)
 
-        with self._lock:
-            if self._event.is_set():
-                arrived.set()
-            else:
-                self._listeners.append(tell)
-        try:
-            await arrived.wait()
-        finally:
-            with self._lock:
-                if tell in self._listeners:
-                    self._listeners.remove(tell)
+        if self._listen(tell):
+            try:
+                await arrived.wait()
+            finally:
+                self._leave(tell)
         self._refuse_if_ended()
 
     def _refuse_if_ended(self) -> None:
@@ -83,11 +98,11 @@ class Watch:
     def fire(self, error: FastnessError | None = None) -> None:
         """Tell whoever waits: after durability, or that the database has ended by `error`."""
         with self._lock:
-            if not self._event.is_set():
+            if not self._told:
                 self._error = error
-            self._event.set()
-            listeners, self._listeners = self._listeners, []
-        for listener in listeners:
+            self._told = True
+            listeners, self._listeners = self._listeners, None
+        for listener in listeners or ():
             listener()
 
 
