@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import ssl
 import tempfile
 from collections.abc import Coroutine
 from pathlib import Path
@@ -96,11 +97,11 @@ class RunningServer:
         self.process.serve(listener, authenticate=self._authenticate)
         await self.node.start()
 
-    def also_at(self, place: str) -> str:
+    def also_at(self, place: str, tls: ssl.SSLContext | None = None) -> str:
         """Listen at another place too; where that is."""
 
         async def listen() -> str:
-            listener = self.process.serve(place, authenticate=self._authenticate)
+            listener = self.process.serve(place, authenticate=self._authenticate, tls=tls)
             return str(listener.place)
 
         return self.do(listen())

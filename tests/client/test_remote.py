@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
+import ssl
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
@@ -36,6 +37,7 @@ from fastness.transport import Grant, Peer, Role
 from tests.client.servers import RunningServer
 from tests.hosting.workers import PATIENCE_SECONDS, Worker
 from tests.transactions.databases import beside
+from tests.transport.scenes import CERTIFICATES
 
 LOOKS_MAX = 10_000
 
@@ -124,6 +126,28 @@ def test_another_place_may_answer(server: RunningServer) -> None:
         db.set(b"a", b"1")
         assert db.get(b"a") == b"1"
         assert db.stat().url == f"fastness://127.0.0.1:1,{listener}/?cache=on"
+
+
+def test_tls_is_an_option_of_the_url(server: RunningServer) -> None:
+    """With the authority to trust, also with a certificate to show; mistakes are told apart."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(CERTIFICATES / "server.pem", CERTIFICATES / "server.key")
+    secured, plain = server.also_at("127.0.0.1:0", context), server.also_at("127.0.0.1:0")
+    trusting = f"ca={CERTIFICATES}/authority.pem"
+    shown = f"cert={CERTIFICATES}/client.pem&key={CERTIFICATES}/client.key"
+    for options in (trusting, f"{trusting}&{shown}"):
+        with fastness.open(f"fastness://{secured}/?{options}") as db:
+            db.set(b"a", b"1")
+            assert db.get(b"a") == b"1"
+    for url, said in (
+        (f"fastness://{secured}/?ca={CERTIFICATES}/stranger.pem", "not trusted"),
+        (f"fastness://{secured}/?tls=on", "not trusted"),
+        (f"fastness://{secured}/", "TLS|closed"),
+        (f"fastness://{plain}/?{trusting}", "TLS"),
+        (f"fastness://{secured}/?ca={CERTIFICATES}/none.pem", "cannot be read"),
+    ):
+        with pytest.raises(FastnessError, match=said):
+            fastness.open(url)
 
 
 def test_what_it_shows_of_itself(guarded: RunningServer) -> None:
