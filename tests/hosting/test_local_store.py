@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import threading
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from fastness.errors import (
     StoreUnavailable,
     Unreachable,
 )
+from fastness.hosting import local_store
 from fastness.hosting.local_store import LocalStore
 from fastness.hosting.remote import StoreRead
 from fastness.storage import MemoryStore, RocksStore, Store
@@ -28,6 +30,16 @@ from tests.hosting.test_failures import WRITE_STEPS, Failing
 from tests.storage.homes import SMALL
 
 PATIENCE_SECONDS = 60.0
+NEVER, ALWAYS = -1, 10**15
+"""How long a sync may take for the loop to wait for it."""
+
+
+@pytest.fixture(params=[NEVER, ALWAYS], ids=["on-the-thread", "on-the-loop"], autouse=True)
+def at_once_ns_max(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
+    """Where a commit on its own is carried out, from the second sync on."""
+    bound: int = request.param
+    monkeypatch.setattr(local_store, "AT_ONCE_NS_MAX", bound)
+    return bound
 
 
 class OnThisMachine(Reached):
@@ -87,6 +99,29 @@ def test_batches_that_wait_together_share_one_sync() -> None:
         assert answers == [None] * 40
         assert syncs.count(Step.APPLY_BEGIN) == 40
         assert syncs.count(Step.SYNC_BEGIN) < 40
+
+    reached.run(scenario)
+
+
+def test_a_commit_on_its_own_is_carried_out_where_that_is_quicker(at_once_ns_max: int) -> None:
+    """On the loop once syncs are known to be short, on the thread while they are long."""
+    loop_thread, synced_by = threading.get_ident(), list[int]()
+
+    def note(step: Step) -> None:
+        if step is Step.SYNC_BEGIN:
+            synced_by.append(threading.get_ident())
+
+    reached = OnThisMachine(lambda: MemoryStore(faults=note))
+
+    async def scenario() -> None:
+        await reached.opened(1)
+        for number in (1, 2):
+            # Nothing is under way any more, once the thread has said so and gone to rest.
+            await reached.ask(reached.local.changes, 0, 1, 1)
+            synced_by.clear()
+            assert await reached.ask(reached.store.apply, batch(1, number, a="1")) is None
+        assert (loop_thread in synced_by) == (at_once_ns_max == ALWAYS)
+        assert len(synced_by) == 1
 
     reached.run(scenario)
 
