@@ -46,12 +46,12 @@ class Premises:
         await self.server.start()
         return self.server
 
-    def client(self, **options: Any) -> ClusterClient:  # noqa: ANN401 - handed through
+    def client(self, limits: Limits | None = None, **options: Any) -> ClusterClient:  # noqa: ANN401 - handed through
         """A client of the present server."""
         assert self.server is not None
         self._names += 1
         process = self.network.process(f"client/{self._names}")
-        return ClusterClient(process, [self.server.address], self.limits, **options)
+        return ClusterClient(process, [self.server.address], limits or self.limits, **options)
 
     async def until(self, holds: Callable[[], bool]) -> None:
         """Return once it holds; the scenario's own bound ends this."""

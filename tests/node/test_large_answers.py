@@ -20,10 +20,10 @@ def value_of(key: bytes) -> bytes:
     return key * (700 if key.endswith(b"5") else 3)
 
 
-async def filled(premises: Premises, **options: bool) -> ClusterClient:
+async def filled(premises: Premises) -> ClusterClient:
     """A client of a server that has all keys."""
     await premises.start()
-    client = premises.client(**options)
+    client = premises.client()
     for begin in range(0, len(KEYS), 20):
         async with client.transaction() as tx:
             for key in KEYS[begin : begin + 20]:

@@ -24,12 +24,13 @@ from fastness.errors import (
 )
 from fastness.transactions import TransactionState
 from tests.client.cluster.clusters import Scene, play
+from tests.client.cluster.stages import Play, Stage
 
 
-def test_single_operations() -> None:
+def test_single_operations(stage: Play) -> None:
     """Each is a transaction of its own, in whichever range its key lies."""
 
-    async def scenario(scene: Scene) -> None:
+    async def scenario(scene: Stage) -> None:
         async with scene.client() as db:
             first = await db.set(b"a", b"1")
             second = await db.set(b"z", b"2")
@@ -49,14 +50,14 @@ def test_single_operations() -> None:
             await db.delete_range(b"", b"\xff")
             assert len(await db.scan(b"", b"\xff")) == 0
 
-    play(scenario)
+    stage(scenario)
 
 
-def test_scans_cross_ranges() -> None:
+def test_scans_cross_ranges(stage: Play) -> None:
     """Pages in both directions, continuations, own writes, over every border, at one moment."""
     keys = [b"%c%02d" % (letter, number) for letter in b"adgmtz" for number in range(4)]
 
-    async def scenario(scene: Scene) -> None:
+    async def scenario(scene: Stage) -> None:
         async with scene.client() as db:
 
             async def fill(tx: AsyncTransaction) -> None:
@@ -88,13 +89,13 @@ def test_scans_cross_ranges() -> None:
                 assert [one async for one in tx.scan_all(b"d015", b"d016")] == [(b"d015", b"mine")]
                 assert await tx.get_many([b"g00", b"m00", b"d015"]) == [None, None, b"mine"]
 
-    play(scenario)
+    stage(scenario)
 
 
-def test_a_transaction_sees_its_own_writes() -> None:
+def test_a_transaction_sees_its_own_writes(stage: Play) -> None:
     """Values, deletions and atomic operations on stored values, before they are committed."""
 
-    async def scenario(scene: Scene) -> None:
+    async def scenario(scene: Stage) -> None:
         async with scene.client() as db:
             await db.set(b"a", b"1")
             await db.add(b"n", 5)
@@ -113,13 +114,13 @@ def test_a_transaction_sees_its_own_writes() -> None:
             assert tx.commit_timestamp is not None
             assert await db.get(b"a") is None
 
-    play(scenario)
+    stage(scenario)
 
 
-def test_atomic_operations_over_ranges() -> None:
+def test_atomic_operations_over_ranges(stage: Play) -> None:
     """Every kind, in one range and in several, evaluated by the leaseholders."""
 
-    async def scenario(scene: Scene) -> None:
+    async def scenario(scene: Stage) -> None:
         async with scene.client() as db:
 
             async def operate(tx: AsyncTransaction) -> None:
@@ -140,13 +141,13 @@ def test_atomic_operations_over_ranges() -> None:
                 assert await db.get(prefix + b"append") == b"xyxy"
                 assert await db.get(prefix + b"clear") is None
 
-    play(scenario)
+    stage(scenario)
 
 
-def test_versionstamps() -> None:
+def test_versionstamps(stage: Play) -> None:
     """Stamped keys and values of several ranges hold the stamp of the one commit."""
 
-    async def scenario(scene: Scene) -> None:
+    async def scenario(scene: Stage) -> None:
         async with scene.client() as db:
             stamps: list[int] = []
             async with db.transaction() as tx:
@@ -165,13 +166,13 @@ def test_versionstamps() -> None:
                 await torn.commit()
             assert await db.get(b"z") == b"<" + stamp + b">"
 
-    play(scenario)
+    stage(scenario)
 
 
-def test_time_travel() -> None:
+def test_time_travel(stage: Play) -> None:
     """The past is read at a timestamp or a moment; the future, and what is no time, is refused."""
 
-    async def scenario(scene: Scene) -> None:
+    async def scenario(scene: Stage) -> None:
         async with scene.client() as db:
             await db.set(b"a", b"old")
             await db.set(b"z", b"old")
@@ -192,7 +193,7 @@ def test_time_travel() -> None:
             moment = datetime(2001, 1, 1, tzinfo=UTC)
             assert await db.transaction(at=moment).get(b"a") is None
 
-    play(scenario)
+    stage(scenario)
 
 
 def test_expiry_is_judged_by_a_timestamp() -> None:
@@ -221,10 +222,10 @@ def test_expiry_is_judged_by_a_timestamp() -> None:
     play(scenario)
 
 
-def test_explicit_conflicts() -> None:
+def test_explicit_conflicts(stage: Play) -> None:
     """Declared reads and writes conflict without any value; snapshot reads do not."""
 
-    async def scenario(scene: Scene) -> None:
+    async def scenario(scene: Stage) -> None:
         async with scene.client() as db:
             reader = db.transaction()
             assert await reader.get(b"z") is None
@@ -244,13 +245,13 @@ def test_explicit_conflicts() -> None:
             await careless.commit()
             assert await db.get(b"y") == b"2"
 
-    play(scenario)
+    stage(scenario)
 
 
-def test_write_skew_over_ranges_is_refused() -> None:
+def test_write_skew_over_ranges_is_refused(stage: Play) -> None:
     """Two transactions that each read what the other writes cannot both commit."""
 
-    async def scenario(scene: Scene) -> None:
+    async def scenario(scene: Stage) -> None:
         async with scene.client() as db:
             one, other = db.transaction(), db.transaction()
             assert await one.get(b"a") is None
@@ -261,10 +262,10 @@ def test_write_skew_over_ranges_is_refused() -> None:
             with pytest.raises(Conflict):
                 await other.commit()
 
-    play(scenario)
+    stage(scenario)
 
 
-def test_transactional_functions() -> None:
+def test_transactional_functions(stage: Play) -> None:
     """`@transactional` begins with a client, and joins with a transaction of it."""
 
     @transactional
@@ -278,19 +279,19 @@ def test_transactional_functions() -> None:
         await deposit(tx, source, -1)
         await deposit(tx, target, 1)
 
-    async def scenario(scene: Scene) -> None:
+    async def scenario(scene: Stage) -> None:
         async with scene.client() as db:
             assert await deposit(db, b"a", 5) == 5
             await move(db, b"a", b"z")
             assert await db.get_many([b"a", b"z"]) == [b"4", b"1"]
 
-    play(scenario)
+    stage(scenario)
 
 
-def test_misuse_is_refused_before_anything_is_sent() -> None:
+def test_misuse_is_refused_before_anything_is_sent(stage: Play) -> None:
     """Wrong keys, ended transactions, too much at once, and a closed client."""
 
-    async def scenario(scene: Scene) -> None:
+    async def scenario(scene: Stage) -> None:
         db = scene.client()
         with pytest.raises(InvalidKey):
             await db.get("a")  # type: ignore[arg-type]  # what a user may do
@@ -312,4 +313,4 @@ def test_misuse_is_refused_before_anything_is_sent() -> None:
         with pytest.raises(DatabaseClosed):
             await db.set(b"a", b"1")
 
-    play(scenario)
+    stage(scenario)

@@ -7,7 +7,7 @@ import pytest
 from fastness.client import AsyncTransaction
 from fastness.errors import UniqueViolation
 from fastness.model import Entity, Index
-from tests.client.cluster.clusters import Scene, play
+from tests.client.cluster.stages import Play, Stage
 
 
 class Person(Entity, key="number"):
@@ -20,10 +20,10 @@ class Person(Entity, key="number"):
     by_email = Index("email", unique=True)
 
 
-def test_records_and_indexes() -> None:
+def test_records_and_indexes(stage: Play) -> None:
     """Puts, queries over ranges, unique indexes, with a cache and without."""
 
-    async def scenario(scene: Scene) -> None:
+    async def scenario(scene: Stage) -> None:
         async with (
             scene.client(schema=[Person]) as db,
             scene.client(schema=[Person], cache=True) as cached,
@@ -58,10 +58,10 @@ def test_records_and_indexes() -> None:
                 assert found is not None
                 assert found.name == "n2"
 
-    play(scenario, borders=(b"\xff\x01", b"\xff\x02", b"\xff\x02\x15"))
+    stage(scenario, borders=(b"\xff\x01", b"\xff\x02", b"\xff\x02\x15"))
 
 
-def test_an_index_is_built_under_clients() -> None:
+def test_an_index_is_built_under_clients(stage: Play) -> None:
     """One client adds an index and builds it; another with the same classes takes it up."""
 
     class Before(Entity, key="number", kind="Thing"):
@@ -77,7 +77,7 @@ def test_an_index_is_built_under_clients() -> None:
         size: int
         by_size = Index("size")
 
-    async def scenario(scene: Scene) -> None:
+    async def scenario(scene: Stage) -> None:
         async with scene.client(schema=[Before]) as old:
 
             async def put(tx: AsyncTransaction, kind: type[Before | After], number: int) -> None:
@@ -98,4 +98,4 @@ def test_an_index_is_built_under_clients() -> None:
             for client in (new, other):
                 assert await client.run(odd) == [1, 3]
 
-    play(scenario)
+    stage(scenario)
