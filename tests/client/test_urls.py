@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import fastness
-from fastness.client.urls import TOKEN_VARIABLE, hidden, parse_url
+from fastness.client.urls import OPTIONS, TOKEN_VARIABLE, hidden, parse_url
 from fastness.errors import FastnessError, InvalidOption, InvalidUrl
 from fastness.limits import Limits
 from fastness.runtime import ManualClock
@@ -128,3 +128,11 @@ def test_what_only_an_engine_here_can_choose() -> None:
         fastness.open("fastness://h", durability="relaxed")
     with pytest.raises(InvalidOption, match="clock="):
         fastness.open("fastness://h", clock=ManualClock())
+
+
+def test_the_page_lists_every_option() -> None:
+    """What can be asked for is described where users look."""
+    page = (Path(__file__).parents[2] / "docs" / "CLIENTS.md").read_text("utf-8")
+    table = page[page.index("## Options") : page.index("## Threads")]
+    for name in OPTIONS:
+        assert f"`{name}" in table, f"docs/CLIENTS.md does not describe the option {name}"

@@ -31,8 +31,12 @@ TOKEN_BYTES_MAX = 4096
 
 EXAMPLE = "fastness://db1.example.org:3278,db2.example.org:3278/?cache=on"
 
+SWITCHES = ("cache", "tls")
+TEXTS = ("token", "token_file", "ca", "cert", "key")
 LIMIT_OPTIONS = ("call_ms", "operation_ms", "commit_ms", "retry_ms", "handshake_ms", "cache_bytes")
 """Options that are limits of the client, by the same names."""
+
+OPTIONS = (*SWITCHES, *TEXTS, *LIMIT_OPTIONS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,15 +143,10 @@ class _Options:
         self._example = example
         self._given: dict[str, str] = {}
         self._readers: dict[str, Callable[[str, str], object]] = {
-            "cache": self._switch,
-            "tls": self._switch,
-            "token": self._text,
-            "token_file": self._text,
-            "ca": self._text,
-            "cert": self._text,
-            "key": self._text,
+            **dict.fromkeys(SWITCHES, self._switch),
+            **dict.fromkeys(TEXTS, self._text),
+            **dict.fromkeys(LIMIT_OPTIONS, self._number),
         }
-        self._readers.update(dict.fromkeys(LIMIT_OPTIONS, self._number))
 
     def take(self, pair: str) -> None:
         """One `name=value`."""
@@ -218,4 +217,4 @@ class _Options:
         return token
 
 
-__all__ = ["DEFAULT_PORT", "RemoteUrl", "hidden", "is_remote", "parse_url"]
+__all__ = ["DEFAULT_PORT", "OPTIONS", "RemoteUrl", "hidden", "is_remote", "parse_url"]
