@@ -24,6 +24,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+import fastness
 from fastness.client import Database, Transaction
 from fastness.encoding import counters
 from fastness.encoding.intervals import successor
@@ -32,6 +33,7 @@ from fastness.errors import Conflict, InvalidKey, SnapshotTooOld, StoreUnavailab
 from fastness.limits import Limits
 from fastness.runtime import ManualClock
 from fastness.storage import MemoryStore, RocksStore, Store
+from tests.client.servers import RunningServer
 from tests.transactions import dumb_model as dumb
 from tests.transactions.databases import driven
 
@@ -159,11 +161,15 @@ class KeyValueMachine(RuleBasedStateMachine):
     @precondition(lambda self: len(self.attempts) < OPEN_MAX)
     def begin(self) -> None:
         """A transaction begins; it sees everything acknowledged so far."""
-        attempt = Attempt(self.database.transaction())
+        attempt = Attempt(self.snapshot())
         assert attempt.at >= self.model.history[-1][0]
         assert attempt.at >= self.moments[-1]
         self.moments.append(attempt.at)
         self.attempts.append(attempt)
+
+    def snapshot(self) -> Transaction:
+        """A transaction whose snapshot is taken."""
+        return self.database.transaction()
 
     def one_of(self, which: int) -> Attempt:
         """An open transaction."""
@@ -535,6 +541,48 @@ class OnRocks(KeyValueMachine):
     """Over RocksDB; a restart closes and reopens the directory."""
 
     engine = "file"
+
+
+ONLY_RANGE = 1
+
+
+class Served(KeyValueMachine):
+    """Behind a server, whose clock it is that is driven. It keeps itself up, and stays."""
+
+    engine = "memory"
+    server: RunningServer
+
+    def open(self, store: Store) -> Database:
+        """A client of a server over the store."""
+        self.server = RunningServer(store, limits=LIMITS, clock=self.clock).start()
+        return fastness.open(self.server.url, limits=LIMITS)
+
+    def snapshot(self) -> Transaction:
+        """The first read takes the snapshot."""
+        tx = super().snapshot()
+        tx.get(b"~", snapshot=True)
+        return tx
+
+    def teardown(self) -> None:
+        """The client first."""
+        super().teardown()
+        self.server.close()
+
+    @property
+    def horizon(self) -> int:
+        """Below it, reads may be refused."""
+        return self.server.store.prune_horizon(ONLY_RANGE)
+
+    def keep_up(self) -> None:
+        """Nothing to do."""
+
+    def restart(self, now_and_then: int) -> None:
+        """Not here: `tests/client/test_remote.py` restarts servers."""
+
+
+def test_a_server_agrees_with_the_model() -> None:
+    """Every read as the model answers it, every conflict as it decides, over a socket."""
+    run_state_machine_as_test(Served, settings=settings(max_examples=25))
 
 
 def test_the_memory_store_agrees_with_the_model() -> None:

@@ -26,6 +26,15 @@ def test_a_commit_timestamp_is_a_token_of_consistency(database: Database) -> Non
     assert database.transaction(at=tokens[0] - 1).get(b"k") is None
 
 
+def test_before_everything_there_was_nothing(database: Database) -> None:
+    """Timestamp 0 is a moment like any other, not "now"."""
+    database.set(b"k", b"1")
+    beginning = database.transaction(at=0)
+    assert beginning.get(b"k") is None
+    assert beginning.get_many([b"k"]) == [None]
+    assert list(beginning.scan_all(b"", b"\xff")) == []
+
+
 def test_a_moment_may_be_given_as_a_datetime(database: Database, clock: ManualClock) -> None:
     """It means the end of its millisecond, or now when that is still running."""
     database.set(b"k", b"1")

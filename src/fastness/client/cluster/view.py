@@ -90,6 +90,8 @@ class View:
         while self._at is None and timestamp < self.timestamp and not self.drawn:
             # Another read of the same transaction has meanwhile used what is newer.
             timestamp = await core.timestamps.read()
+        # On the wire 0 stands for the latest. Nothing was ever committed at 1 either.
+        timestamp = max(timestamp, 1)
         if self.drawn:
             # Another read of the same transaction was faster: one snapshot for both.
             return
