@@ -25,7 +25,18 @@ from fastness.wire.handshake import (
     encode_control,
 )
 from fastness.wire.messages import Refusal, decode_frame
-from tests.transport.scenes import LIMITS, TOKEN, Raw, Scene, echoed, failure, hello, play, until
+from tests.transport.scenes import (
+    LIMITS,
+    LOOPS,
+    TOKEN,
+    Raw,
+    Scene,
+    echoed,
+    failure,
+    hello,
+    play,
+    until,
+)
 
 FRAME_MAX = 1_000
 
@@ -237,6 +248,45 @@ def test_silent_dialers_keep_nobody_out(tmp_path: Path) -> None:
         await until(lambda: server.counts.connections == 1)
 
     play(whole, tmp_path)
+
+
+@pytest.mark.parametrize("loop", sorted(LOOPS))
+def test_a_burst_of_dialers_leaves_nothing_behind(tmp_path: Path, loop: str) -> None:
+    """Those that must make room before their line was set up are closed like the others."""
+
+    async def whole(scene: Scene) -> None:
+        limits = replace(LIMITS, connections_unauthenticated=1)
+        server, listener = scene.server(scene.unix(), limits=limits)
+        burst = [await Raw.dial(listener) for _ in range(30)]
+        await until(lambda: server.counts.silent_handshakes == 29)
+        await until(lambda: server.counts.connections == 1)
+        for one in burst[:-1]:
+            assert await one.rest() == b""
+        for one in burst:
+            one.close()
+        await until(lambda: server.counts.connections == 0)
+
+    play(whole, tmp_path, loop=loop)
+
+
+@pytest.mark.parametrize("loop", sorted(LOOPS))
+def test_a_line_given_up_while_it_is_set_up_is_closed(tmp_path: Path, loop: str) -> None:
+    """In whatever step of the loop that happens."""
+
+    async def whole(scene: Scene) -> None:
+        server, listener = scene.server(scene.unix())
+        for steps in range(6):
+            with await Raw.dial(listener) as raw:
+                while not server.counts.connections:  # noqa: ASYNC110 - step by step
+                    await asyncio.sleep(0)
+                for _ in range(steps):
+                    await asyncio.sleep(0)
+                for line in server._switchboard.lines:  # noqa: SLF001 - it is not open yet
+                    line.abort(Unreachable("given up"))
+                assert await raw.rest() == b""
+            await until(lambda: server.counts.connections == 0)
+
+    play(whole, tmp_path, loop=loop)
 
 
 def test_a_peer_that_does_not_read_is_disconnected(tmp_path: Path) -> None:

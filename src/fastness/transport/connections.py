@@ -54,7 +54,7 @@ class Owner(Protocol):
         ...
 
     def gone(self, connection: Connection) -> None:
-        """The line is closed. Told once, if it ever stood."""
+        """The line is closed. Told at least once, if it ever stood."""
         ...
 
     def deliver(self, sender: Address, messages: list[bytes]) -> None:
@@ -113,7 +113,9 @@ class Connection(asyncio.Protocol):
         """The line stands."""
         self._transport = cast("asyncio.Transport", transport)
         if self.ended is not None:
+            # Given up meanwhile. Not every loop tells of the end of what it had begun to close.
             self._transport.abort()
+            self._owner.gone(self)
             return
         if not self.dialed:
             self.peer = peer_of(transport)
