@@ -8,6 +8,7 @@ import shutil
 import ssl
 import tempfile
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
@@ -17,6 +18,7 @@ import pytest
 
 import fastness
 from fastness import AsyncDatabase, AtLeast, Database, Transaction, Within, transactional
+from fastness.client.cluster import ClusterClient, Verdict
 from fastness.encoding import counters
 from fastness.encoding.intervals import prefix_end
 from fastness.errors import (
@@ -396,6 +398,41 @@ def test_figures_of_the_cache(server: RunningServer) -> None:
         counts = db.stat().cache
         assert (counts.hits, counts.misses, counts.fills) == (1, 1, 1)
         assert counts.invalidations == counts.evictions == counts.lease_losses == 0
+
+
+def test_audits_of_a_real_network_find_nothing_stale(server: RunningServer) -> None:
+    """While threads write, every hit of a cache is the truth: the consistency ratio is 1."""
+    keys = [b"key %d" % number for number in range(5)]
+
+    async def audit(stop: threading.Event) -> Counter[Verdict]:
+        client = await fastness.open_async(f"{server.url}?cache=on")
+        assert isinstance(client, ClusterClient)
+        verdicts: Counter[Verdict] = Counter()
+        async with client:
+            for turn in range(LOOKS_MAX):
+                if verdicts[Verdict.TRUE] >= 200:
+                    break
+                key = keys[turn % len(keys)]
+                await client.get(key)
+                verdicts[(await client.audit(key)).verdict] += 1
+        stop.set()
+        return verdicts
+
+    with fastness.open(server.url) as db, fastness.open(f"{server.url}?cache=on") as other:
+        stop = threading.Event()
+
+        def write(face: Database) -> int:
+            turn = 0
+            while not stop.wait(0.001):
+                turn += 1
+                face.set(keys[turn % len(keys)], b"%d" % turn)
+            return turn
+
+        writers = [Worker(partial(write, face)) for face in (db, other)]
+        verdicts = asyncio.run(audit(stop))
+        assert all(writer.result() for writer in writers)
+        assert verdicts[Verdict.STALE] == 0
+        assert verdicts[Verdict.TRUE] >= 200
 
 
 def test_watches_of_threads(server: RunningServer) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
@@ -13,6 +14,8 @@ from examples.files import service
 from examples.files.demo.checking import check_space
 from examples.files.errors import FilesError
 from examples.files.schema import ROOT, SCHEMA, Entry, EntryId, Kind, SpaceId
+from fastness import Database
+from tests.client.servers import RunningServer
 from tests.examples.dumb_files import DumbFiles, Node
 
 T = TypeVar("T")
@@ -44,10 +47,14 @@ def refusal(ask: Callable[[], object]) -> type[FilesError] | None:
 class FilesMachine(RuleBasedStateMachine):
     """Does the same to the service and to the model, and expects the same of both."""
 
+    def open(self) -> Database:
+        """An empty database."""
+        return fastness.open("memory:", schema=SCHEMA)
+
     @initialize()
     def start(self) -> None:
         """One space, with its root."""
-        self.db = fastness.open("memory:", schema=SCHEMA)
+        self.db = self.open()
         service.create_user(self.db, "ann")
         self.space: SpaceId = service.create_space(self.db, "ann", "home", quota=QUOTA).id
         self.model = DumbFiles(QUOTA)
@@ -162,4 +169,21 @@ class FilesMachine(RuleBasedStateMachine):
         assert check_space(self.db, self.space).problems == []
 
 
+class ServedFilesMachine(FilesMachine):
+    """The same behind a server."""
+
+    def open(self) -> Database:
+        """An empty database of a server of its own."""
+        self.server = RunningServer().start()
+        return fastness.open(f"{self.server.url}?cache=on", schema=SCHEMA)
+
+    def teardown(self) -> None:
+        """Close the database, then the server."""
+        super().teardown()
+        if hasattr(self, "server"):
+            self.server.close()
+
+
 TestFiles = FilesMachine.TestCase
+TestServedFiles = ServedFilesMachine.TestCase
+TestServedFiles.settings = settings(max_examples=5)
