@@ -14,14 +14,19 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mappin
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from email.message import Message
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import fastness
 from fastness import AsyncDatabase
 from fastness.limits import Limits
+from fastness.runtime import SystemClock
 from fastness.runtime.process import Address
+from fastness.server.token_file import add_token
+from fastness.server.tokens import Allowance, issue
 from fastness.transport.network import NetworkProcess
+from fastness.wire.handshake import Role
 from fastness.wire.messages import ANSWER, CALL, Body, decode_frame, encode_frame
 
 PATIENCE_SECONDS = 90.0
@@ -47,16 +52,21 @@ class Answered(NamedTuple):
 
 
 class ServerProcess:
-    """One run of `fastness serve`, ready. Killed, if it still runs, when its block ends."""
+    """One run of `fastness serve`. Killed, if it still runs, when its block ends."""
 
     def __init__(self, process: subprocess.Popen[bytes], log: Path) -> None:
-        """Made by `serving`; returns once the server has said that it is ready."""
+        """Made by `starting`."""
         self.process = process
         self.log_path = log
-        assert process.stdout is not None
-        line = process.stdout.readline()
-        assert line, f"the server ended with {process.wait()}: {log.read_text()}"
-        self.told: dict[str, Any] = json.loads(line)
+
+    @cached_property
+    def told(self) -> dict[str, Any]:
+        """What it said once it was ready; waits until then."""
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        assert line, f"the server ended with {self.process.wait()}: {self.log_path.read_text()}"
+        told: dict[str, Any] = json.loads(line)
+        return told
 
     @property
     def seeds(self) -> list[Address]:
@@ -93,15 +103,7 @@ class ServerProcess:
 
     def get(self, path: str, *, token: str = "", method: str = "GET") -> Answered:
         """Ask the admin pages."""
-        request = urllib.request.Request(self.told["admin"] + path, method=method)  # noqa: S310 - http
-        if token:
-            request.add_header("authorization", f"Bearer {token}")
-        try:
-            with urllib.request.urlopen(request, timeout=PATIENCE_SECONDS) as answer:  # noqa: S310
-                return Answered(answer.status, answer.headers, answer.read().decode())
-        except urllib.error.HTTPError as error:
-            with error:
-                return Answered(error.code, error.headers, error.read().decode())
+        return get(self.told["admin"] + path, token=token, method=method)
 
     def metric(self, line: str) -> float:
         """The value of one series."""
@@ -110,6 +112,19 @@ class ServerProcess:
             if name == line:
                 return float(value)
         raise AssertionError(f"no series {line}")
+
+
+def get(url: str, *, token: str = "", method: str = "GET") -> Answered:
+    """Ask something over HTTP."""
+    request = urllib.request.Request(url, method=method)  # noqa: S310 - http
+    if token:
+        request.add_header("authorization", f"Bearer {token}")
+    try:
+        with urllib.request.urlopen(request, timeout=PATIENCE_SECONDS) as answer:  # noqa: S310 - http
+            return Answered(answer.status, answer.headers, answer.read().decode())
+    except urllib.error.HTTPError as error:
+        with error:
+            return Answered(error.code, error.headers, error.read().decode())
 
 
 def command(*words: object) -> list[str]:
@@ -128,7 +143,15 @@ def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
 
 
 @contextmanager
-def serving(
+def serving(directory: Path, *words: object, **options: Any) -> Iterator[ServerProcess]:  # noqa: ANN401 - handed through
+    """As `starting`, ready."""
+    with starting(directory, *words, **options) as server:
+        assert server.told["pid"] == server.process.pid
+        yield server
+
+
+@contextmanager
+def starting(
     directory: Path,
     *words: object,
     listen: str = ANY_PORT,
@@ -239,14 +262,24 @@ async def until_turned() -> None:
     await asyncio.wait([asyncio.get_running_loop().create_future()], timeout=0.02)
 
 
-def issued(path: Path, *words: object) -> str:
-    """A new token in a file, made by the command."""
-    made = subprocess.run(
-        command("token", "create", *words, "--tokens", path, "--json"),
-        capture_output=True,
-        check=True,
-        timeout=PATIENCE_SECONDS,
-        env=environment(),
+def issued(
+    path: Path,
+    name: str,
+    *,
+    role: Role = Role.READ_WRITE,
+    key_space: bytes = b"",
+    lives_ms: int = 0,
+    **limits: int,
+) -> str:
+    """A new token in a file."""
+    now_ms = SystemClock().wall_ms()
+    token = issue(
+        name=name,
+        role=role,
+        key_space=key_space,
+        now_ms=now_ms,
+        expires_ms=now_ms + lives_ms if lives_ms else 0,
+        allowance=Allowance(**limits),
     )
-    token: str = json.loads(made.stdout)["token"]
-    return token
+    add_token(path, token)
+    return token.credential

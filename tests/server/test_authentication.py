@@ -107,6 +107,19 @@ def test_a_changed_file_is_taken_up() -> None:
         authenticator.authenticate(gone.credential, LOCAL)
 
 
+def test_ends_are_news_once() -> None:
+    """An account that ends is told of once, for its connections to be ended."""
+    clock = ManualClock()
+    brief = issued(clock, lives_ms=10)
+    authenticator = Authenticator([brief.token], clock)
+    assert not authenticator.take_news()
+    clock.advance(milliseconds=10)
+    authenticator.look_at_the_clock()
+    assert authenticator.take_news()
+    authenticator.look_at_the_clock()
+    assert not authenticator.take_news()
+
+
 def test_no_more_connections_than_allowed() -> None:
     """Beyond its number a token gets no connection, and is told to come back."""
     clock = ManualClock()

@@ -20,7 +20,7 @@ from fastness.cli import exits
 from fastness.cli.arguments import JsonOption
 from fastness.cli.output import Output, answering
 from fastness.errors import InvalidOption
-from fastness.server.logs import log_to_stderr
+from fastness.server.logs import logging_to_stderr
 from fastness.server.program import Announcement, Program
 from fastness.server.settings import SETTINGS
 from fastness.server.sources import load
@@ -170,9 +170,11 @@ def serve(  # noqa: PLR0913 - one for each thing a server is often told
         read = partial(load, config, os.environ, flags)
         configuration = read()
         log = configuration.settings.log
-        log_to_stderr(log.format, log.level)
         program_of = partial(Program, configuration, read)
-        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        with (
+            logging_to_stderr(log.format, log.level),
+            asyncio.Runner(loop_factory=_loop_factory()) as runner,
+        ):
             drained = runner.run(_run(program_of, output))
         if not drained:
             raise typer.Exit(exits.TERMINATED)

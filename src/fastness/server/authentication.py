@@ -41,6 +41,8 @@ class Authenticator:
         # Held against strange ids, so that those take as long as known ones.
         self._decoy = issue(name="decoy", role=Role.READ_ONLY, now_ms=0).token
         self.replace(tokens)
+        # Nobody has come in yet whose end would be news.
+        self._has_news = False
 
     @property
     def needs_tokens(self) -> bool:

@@ -15,6 +15,8 @@ from __future__ import annotations
 import json
 import logging
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TextIO
 
@@ -94,15 +96,19 @@ class StandardError(logging.Handler):
             self.setLevel(logging.CRITICAL + 1)
 
 
-def log_to_stderr(form: str, level: str) -> logging.Handler:
-    """Send what this package logs to standard error; `form` is `human`, `json` or `auto`."""
+@contextmanager
+def logging_to_stderr(form: str, level: str) -> Iterator[None]:
+    """Send what is logged to standard error; `form` is `human`, `json` or `auto`."""
     human = form == "human" or (form == "auto" and sys.stderr.isatty())
     handler = StandardError()
     handler.setFormatter(HumanFormatter() if human else JsonFormatter())
     root = logging.getLogger()
     root.addHandler(handler)
     set_level(level)
-    return handler
+    try:
+        yield
+    finally:
+        root.removeHandler(handler)
 
 
 def set_level(level: str) -> None:

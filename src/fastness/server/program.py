@@ -81,6 +81,7 @@ class Program:
         self._systemd = Systemd()
         self._stack = AsyncExitStack()
         self._signals = 0
+        self._has_news = False
         self._asked_to_stop = asyncio.Event()
         self._told_to_hurry = asyncio.Event()
         self._watchdog: asyncio.TimerHandle | None = None
@@ -165,6 +166,13 @@ class Program:
         self._stack.callback(pulse.stop)
         admin = await self._start_admin(pulse, store_times)
         self._doors.open(self._process, self._authenticator.authenticate, tls)
+        event(
+            _log,
+            logging.INFO,
+            "listening",
+            urls=",".join(self._doors.urls()),
+            admin="" if admin is None else self._admin_url(admin),
+        )
         await self._node.start()
         self._keep_watchdog_calm()
         self._announce(announce, admin)
@@ -198,18 +206,20 @@ class Program:
         self._stack.push_async_callback(server.close)
         return server
 
+    def _admin_url(self, admin: HttpServer) -> str:
+        encrypted = bool(self.settings.tls.certificate) and not is_local(admin.place)
+        return f"{'https' if encrypted else 'http'}://{admin.place}"
+
     def _about(self) -> dict[str, object]:
         directory = str(Path(self.settings.directory).resolve())
         return {"directory": directory, "urls": self._doors.urls()}
 
     def _announce(self, announce: Callable[[Announcement], None], admin: HttpServer | None) -> None:
         settings = self.settings
-        remote = admin is not None and not is_local(admin.place) and bool(settings.tls.certificate)
-        scheme = "https" if remote else "http"
         announcement = Announcement(
             directory=settings.directory,
             urls=self._doors.urls(),
-            admin=f"{scheme}://{admin.place}" if admin is not None else "",
+            admin="" if admin is None else self._admin_url(admin),
             tls=bool(settings.tls.certificate),
             needs_token=self._authenticator.needs_tokens,
             pid=os.getpid(),
@@ -219,8 +229,6 @@ class Program:
             logging.INFO,
             "ready",
             directory=announcement.directory,
-            urls=",".join(announcement.urls),
-            admin=announcement.admin,
             tokens=settings.tokens,
         )
         if not announcement.needs_token and settings.open_to_anyone:
@@ -241,9 +249,11 @@ class Program:
         self._authenticator.look_at_the_clock()
         if self._tokens.has_changed():
             self._take_up_tokens()
-        if self._authenticator.take_news():
+        if self._has_news:
+            # A second after: what was under way has been answered, and what came since refused.
             ended = self._process.review(_judge)
             event(_log, logging.INFO, "access ended", connections=ended)
+        self._has_news = self._authenticator.take_news()
 
     def _take_up_tokens(self) -> None:
         try:

@@ -59,6 +59,9 @@ from fastness.ranges.requests import (
 from fastness.runtime.process import Address
 from fastness.transactions.content import Part, cut, is_within
 
+NEVER_TOLD = (MaybeCommitted, Unauthenticated, PermissionDenied)
+"""Refusals of whoever asks for an outcome that no patience changes."""
+
 ELSEWHERE = (RangeMoved, Fenced, Unreachable)
 """Refusals that say nothing of the transaction: ask again, perhaps another node."""
 
@@ -218,7 +221,7 @@ class CommitMachine:
         if descriptor is None:
             return []
         if self.phase in (Phase.DECIDING, Phase.ABORTING):
-            if isinstance(error, MaybeCommitted):
+            if isinstance(error, NEVER_TOLD):
                 return self._settle(0, self._unknown(str(error)))
             return self._decide(descriptor) if isinstance(error, ELSEWHERE) else self._pause()
         if isinstance(error, ELSEWHERE):
