@@ -5,32 +5,37 @@ from __future__ import annotations
 import os
 import platform
 import shutil
-import sqlite3
+import signal
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
-from benchmarks import juicefs, publication
-from benchmarks.catalogue import BENCHMARKS
-from benchmarks.chart import svg
+from benchmarks import chart, comparison, juicefs, publication
+from benchmarks.catalogue import BENCHMARKS, FAMILIES
 from benchmarks.report import Report, read_json, table
 from benchmarks.settings import EFFORTS, Settings
+from benchmarks.versions import versions
 
 OUTPUT = Path("build/benchmarks")
 DOCUMENTS = Path("docs")
 WIDTH = 230
+TERMINATED = 143
 """Columns of the table, also where the terminal says it has fewer."""
 
 Only = Annotated[
-    list[str] | None, typer.Option(help=f"Run only this one, or these: {', '.join(BENCHMARKS)}.")
+    list[str] | None,
+    typer.Option(
+        help=f"Run only this one, or these: {', '.join(BENCHMARKS)}; "
+        f"or a family: {', '.join(FAMILIES)}."
+    ),
 ]
 Quick = Annotated[bool, typer.Option("--quick", help="A tenth of the data, a third of the rounds.")]
 Tiny = Annotated[bool, typer.Option("--tiny", help="Seconds that measure nothing: a self-test.")]
@@ -62,7 +67,9 @@ def main(  # noqa: PLR0913 - the options of a command
     documents: Documents = DOCUMENTS,
     strict: Strict = False,
 ) -> None:
-    """Measure Fastness beside raw RocksDB, LMDB and SQLite, as ratios in one run."""
+    """Measure Fastness beside its peers, embedded and over sockets, as ratios in one run."""
+    # As with Ctrl-C the stack unwinds, and the servers that were started are stopped.
+    signal.signal(signal.SIGTERM, lambda *_signal: sys.exit(TERMINATED))
     console = Console(width=max(Console().width, WIDTH))
     file = results or output / "results.json"
     if results is None:
@@ -71,10 +78,14 @@ def main(  # noqa: PLR0913 - the options of a command
             settings = EFFORTS[effort](place)
             if tree is not None:
                 settings = replace(settings, tree=tree)
-            _measure(_chosen(only), settings, _empty(effort), file, console)
+            names = _chosen(only)
+            _measure(names, settings, _empty(effort, versions(names)), file, console)
     report = read_json(file)
     _show(report, console)
-    file.with_suffix(".svg").write_text(svg(report), encoding="utf-8")
+    file.with_suffix(".svg").write_text(chart.svg(report), encoding="utf-8")
+    if "server" in publication.parts_of(report):
+        beside = file.with_name(f"{file.stem}-server.svg")
+        beside.write_text(comparison.svg(publication.parts_of(report)["server"]), encoding="utf-8")
     console.print(f"{len(report.missed)} targets missed; see {file} and .svg")
     if publish:
         publication.publish(report, documents)
@@ -84,11 +95,14 @@ def main(  # noqa: PLR0913 - the options of a command
 
 
 def _chosen(only: list[str] | None) -> list[str]:
-    """The names to run, in the order of the catalogue unless given."""
-    for name in only or []:
-        if name not in BENCHMARKS:
-            raise typer.BadParameter(f"--only {name}: there are {', '.join(BENCHMARKS)}")
-    return only or list(BENCHMARKS)
+    """The names to run, each once, in the order given, else in that of the catalogue."""
+    chosen: dict[str, None] = {}
+    for name in only or FAMILIES:
+        if name not in BENCHMARKS and name not in FAMILIES:
+            known = ", ".join([*FAMILIES, *BENCHMARKS])
+            raise typer.BadParameter(f"--only {name}: there are {known}")
+        chosen.update(dict.fromkeys(FAMILIES.get(name, [name])))
+    return list(chosen)
 
 
 def _measure(
@@ -114,18 +128,13 @@ def _show(report: Report, console: Console) -> None:
         console.print(report.warning, style="bold yellow")
 
 
-def _empty(effort: str) -> Report:
+def _empty(effort: str, used: dict[str, str]) -> Report:
     return Report(
         started=datetime.now(UTC).isoformat(timespec="seconds"),
         effort=effort,
         machine=f"{platform.system()} {platform.machine()}, {os.cpu_count()} CPUs",
         load=round(os.getloadavg()[0], 2),
-        versions={
-            "Python": platform.python_version(),
-            "rocksdict": version("rocksdict"),
-            "LMDB": version("lmdb"),
-            "SQLite": sqlite3.sqlite_version,
-        },
+        versions=used,
         benchmarks={},
     )
 

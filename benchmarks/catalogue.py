@@ -1,4 +1,8 @@
-"""The benchmarks by name, in the order they run."""
+"""The benchmarks by name, in the order they run, in two families.
+
+A family is published as a whole, in a part of the page of its own: `embedded` beside peers in
+the same process, `server` beside peers over sockets.
+"""
 
 from __future__ import annotations
 
@@ -17,19 +21,27 @@ from benchmarks.server_transactions import server_transactions
 from benchmarks.trees import trees
 from benchmarks.typed import typed
 
+FAMILIES: dict[str, dict[str, Measure]] = {
+    "embedded": {
+        "reads": point_reads,
+        "scans": scans,
+        "typed": typed,
+        "one-writer": one_writer,
+        "many-writers": many_writers,
+        "trees": trees,
+        "files": files,
+        "footprint": footprint,
+    },
+    "server": {
+        "server-reads": server_reads,
+        "server-commits": server_commits,
+        "server-transactions": server_transactions,
+        "near-cache": near_cache,
+        "crowd": crowd,
+        "busy-reads": busy_reads,
+    },
+}
+
 BENCHMARKS: dict[str, Measure] = {
-    "reads": point_reads,
-    "scans": scans,
-    "typed": typed,
-    "one-writer": one_writer,
-    "many-writers": many_writers,
-    "trees": trees,
-    "files": files,
-    "footprint": footprint,
-    "server-reads": server_reads,
-    "server-commits": server_commits,
-    "server-transactions": server_transactions,
-    "near-cache": near_cache,
-    "crowd": crowd,
-    "busy-reads": busy_reads,
+    name: measure for family in FAMILIES.values() for name, measure in family.items()
 }

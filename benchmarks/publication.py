@@ -1,49 +1,91 @@
-"""Puts a run into the documents: docs/benchmarks.json, docs/benchmarks.svg, docs/BENCHMARKS.md.
+"""Puts a run into the documents: figures, charts, and the tables of docs/BENCHMARKS.md.
 
-The page keeps its prose; what stands between its two markers is replaced.
+Each family of benchmarks has a part of the page, between two markers, and files of its own. What
+a run did not measure of a family is gone afterwards; a family it did not touch stays. The rest of
+the page is prose, and kept.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
-from benchmarks import juicefs
-from benchmarks.chart import svg
+from benchmarks import chart, comparison, juicefs
+from benchmarks.catalogue import FAMILIES
 from benchmarks.report import Report, markdown
 
-BEGIN = "<!-- written by: python -m benchmarks --publish -->"
 PAGE = "BENCHMARKS.md"
-CHART = "benchmarks.svg"
-FIGURES = "benchmarks.json"
 END = "<!-- end of what is written -->"
+FILES = {"embedded": "benchmarks", "server": "benchmarks-server"}
+"""What the files of a family are called, before their endings."""
+
+
+def begin(family: str) -> str:
+    """The line after which the part of a family is written."""
+    return f"<!-- written by: python -m benchmarks --only {family} --publish -->"
+
+
+def parts_of(report: Report) -> dict[str, Report]:
+    """The report cut into one for each family that it measured."""
+    cut = {
+        family: {name: rows for name, rows in report.benchmarks.items() if name in members}
+        for family, members in FAMILIES.items()
+    }
+    return {family: replace(report, benchmarks=found) for family, found in cut.items() if found}
 
 
 def publish(report: Report, documents: Path) -> None:
-    """Write the report, the chart and the table; `ValueError` where the page has no markers."""
+    """Write figures, charts and tables; `ValueError` where the page lacks a family's markers."""
     page = documents / PAGE
-    text = replaced(page.read_text(encoding="utf-8"), summary(report))
-    report.write_json(documents / FIGURES)
-    (documents / CHART).write_text(svg(report), encoding="utf-8")
+    text = page.read_text(encoding="utf-8")
+    for family, part in parts_of(report).items():
+        text = replaced(text, summary(part, family), family)
+    for family, part in parts_of(report).items():
+        part.write_json(documents / f"{FILES[family]}.json")
+        for one in charts(family):
+            (documents / one.file).write_text(one.draw(part), encoding="utf-8")
     page.write_text(text, encoding="utf-8")
 
 
-def summary(report: Report) -> str:
-    """What the page says of the run: when and where it was, the tables, the chart."""
+class Chart(NamedTuple):
+    """A drawing of a family: its file, what it shows, and how it is drawn."""
+
+    file: str
+    shows: str
+    draw: Callable[[Report], str]
+
+
+def charts(family: str) -> list[Chart]:
+    """The drawings of a family."""
+    stem, reached = FILES[family], "How far each target is reached"
+    if family == "server":
+        return [
+            Chart(f"{stem}.svg", "The server beside its peers", comparison.svg),
+            Chart(f"{stem}-targets.svg", reached, chart.svg),
+        ]
+    return [Chart(f"{stem}.svg", reached, chart.svg)]
+
+
+def summary(report: Report, family: str) -> str:
+    """What the page says of a family's run: when and where it was, the tables, the charts."""
     versions = ", ".join(f"{name} {version}" for name, version in report.versions.items())
+    images = [f"![{one.shows}]({one.file})\n" for one in charts(family)]
     parts = [
         f"Measured {report.started}, {report.effort} run, on {report.machine} ({versions}).\n",
         f"**{report.warning}**\n" if report.warning else "",
         markdown(report),
-        f"![How far each target is reached]({CHART})\n",
+        *images,
         juicefs.markdown(report),
     ]
     return "\n".join(part for part in parts if part)
 
 
-def replaced(page: str, inside: str) -> str:
-    """The page with `inside` between its markers."""
-    before, begin, rest = page.partition(BEGIN)
-    _old, end, after = rest.partition(END)
-    if not begin or not end:
-        raise ValueError(f"the page needs the lines {BEGIN!r} and {END!r}, in this order")
-    return f"{before}{BEGIN}\n\n{inside}\n{END}{after}"
+def replaced(page: str, inside: str, family: str) -> str:
+    """The page with `inside` between the markers of a family."""
+    before, opening, rest = page.partition(begin(family))
+    _old, closing, after = rest.partition(END)
+    if not opening or not closing:
+        raise ValueError(f"the page needs the lines {begin(family)!r} and {END!r}, in this order")
+    return f"{before}{opening}\n\n{inside}\n{END}{after}"

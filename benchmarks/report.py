@@ -25,6 +25,8 @@ HEADINGS = (
     "",
 )
 LEFT = ("what", "peer")
+CPU = ("CPU us", "peer's CPU us")
+"""Columns that a table without servers does not have."""
 
 QUIET_LOAD = 1.0
 """A load average above it means that others used the machine."""
@@ -84,13 +86,15 @@ def table(report: Report) -> Table:
 
 def markdown(report: Report) -> str:
     """The same table in Markdown, without the columns that only a terminal has room for."""
-    kept = [at for at, heading in enumerate(HEADINGS) if not heading.startswith("its")]
+    texts = [cells(row) for rows in report.benchmarks.values() for row in rows]
+    kept = [
+        at
+        for at, heading in enumerate(HEADINGS)
+        if not heading.startswith("its") and (heading not in CPU or any(line[at] for line in texts))
+    ]
     lines = ["| " + " | ".join(HEADINGS[at] or "reached" for at in kept) + " |"]
     lines.append("|" + "|".join("---" if HEADINGS[at] in LEFT else "---:" for at in kept) + "|")
-    for rows in report.benchmarks.values():
-        for row in rows:
-            texts = cells(row)
-            lines.append("| " + " | ".join(texts[at] for at in kept) + " |")
+    lines += ["| " + " | ".join(line[at] for at in kept) + " |" for line in texts]
     return "\n".join(lines) + "\n"
 
 

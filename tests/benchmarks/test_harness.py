@@ -11,7 +11,7 @@ import pytest
 
 from benchmarks.catalogue import BENCHMARKS
 from benchmarks.contests import Contestant, contest, dealt, threads_together
-from benchmarks.publication import BEGIN, END
+from benchmarks.publication import END, begin
 from benchmarks.report import read_json
 from benchmarks.samples import Round
 
@@ -47,7 +47,7 @@ def test_a_benchmark_runs(name: str, tmp_path: Path) -> None:
 @pytest.mark.process
 def test_a_run_is_published_and_shown_again(tmp_path: Path) -> None:
     """One command measures and publishes; another publishes the same results without measuring."""
-    (tmp_path / "BENCHMARKS.md").write_text(f"# Before\n\n{BEGIN}\n{END}\n")
+    (tmp_path / "BENCHMARKS.md").write_text(f"# Before\n\n{begin('embedded')}\n{END}\n")
     published = ["--publish", "--documents", str(tmp_path)]
     run("--tiny", "--only", "typed", "--output", str(tmp_path / "out"), *published)
     page, chart = (tmp_path / name for name in ("BENCHMARKS.md", "benchmarks.svg"))

@@ -8,13 +8,14 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from benchmarks import juicefs
+from benchmarks import comparison, juicefs
 from benchmarks.chart import headroom, svg
-from benchmarks.publication import BEGIN, END, publish, replaced, summary
+from benchmarks.publication import END, begin, publish, replaced, summary
 from benchmarks.report import Report, cells, markdown, read_json
 from benchmarks.rows import Row, Unit, at_least, at_most, cost_row, missing_row, rate_row
 from benchmarks.samples import Cpu, Round, Series
 
+BEGIN = begin("embedded")
 OURS = Series("Fastness", [Round(10, 30_000, [3_000] * 10)])
 THEIRS = Series("peer <&>", [Round(10, 10_000, [1_000] * 10)])
 
@@ -27,7 +28,7 @@ def report_of(*rows: Row) -> Report:
         machine="any",
         load=0.5,
         versions={"Python": "3"},
-        benchmarks={"any": list(rows)},
+        benchmarks={"reads": list(rows)},
     )
 
 
@@ -125,7 +126,7 @@ def test_the_published_engines_stand_beside_what_was_measured() -> None:
     row = cost_row(juicefs.named(juicefs.LOOKUP), OURS, THEIRS)
     report = replace(report_of(), benchmarks={juicefs.BENCHMARK: [row]})
     assert juicefs.lines(report) == [("lookup", "3", "173", "608", "1,067", "1,054", "557")]
-    assert "| lookup | 3 | 173 |" in summary(report)
+    assert "| lookup | 3 | 173 |" in summary(report, "embedded")
     assert not juicefs.markdown(report_of(row))
     assert all(len(one) == len(juicefs.ENGINES) for one in juicefs.PUBLISHED_US.values())
 
@@ -134,7 +135,7 @@ def test_the_published_engines_stand_beside_what_was_measured() -> None:
 def test_a_page_without_markers_is_left_alone(page: str) -> None:
     """There is nowhere to put the table."""
     with pytest.raises(ValueError, match="needs the lines"):
-        replaced(page, "inside")
+        replaced(page, "inside", "embedded")
 
 
 def test_a_missing_peer_is_named_and_judged_by_nothing() -> None:
@@ -156,3 +157,32 @@ def test_processor_time_is_told_for_each_operation() -> None:
     assert OURS.cpu_us() is None
     row = cost_row("read", spent, Series("b", spent.rounds))
     assert "3 + 2" in cells(row)
+
+
+def test_families_are_published_apart(tmp_path: Path) -> None:
+    """What a run measured of one family leaves the other's part and files as they are."""
+    page = tmp_path / "BENCHMARKS.md"
+    page.write_text(f"{BEGIN}\nold\n{END}\n{begin('server')}\nold\n{END}\n")
+    row = rate_row("point reads", OURS, THEIRS, target=at_least(0.1))
+    publish(replace(report_of(), benchmarks={"server-reads": [row]}), tmp_path)
+    embedded, server = page.read_text().split(begin("server"))
+    assert "old" in embedded
+    assert "old" not in server
+    assert "point reads" in server
+    assert not (tmp_path / "benchmarks.json").exists()
+    for name in ("benchmarks-server.svg", "benchmarks-server-targets.svg"):
+        assert name in server
+        assert (tmp_path / name).read_text().startswith("<svg")
+
+
+def test_the_comparison_shows_the_faster_longer() -> None:
+    """Of a rate the greater, of a cost the lesser; rows without a peer are left out."""
+    cost = cost_row("a cost", OURS, THEIRS)
+    alone = Row(what="alone", unit=Unit.MICROSECONDS, figure=3.0)
+    drawn = ET.fromstring(comparison.svg(report_of(cost, alone)))  # noqa: S314 - our own drawing
+    bars = [node for node in drawn.iter() if node.tag.endswith("rect")][1:]
+    ours, theirs = (float(bar.attrib["width"]) for bar in bars)
+    assert ours == pytest.approx(theirs / 3, rel=0.01)
+    texts = ["".join(node.itertext()) for node in drawn.iter()][1:]
+    assert "peer <&>" in texts
+    assert "alone" not in texts
