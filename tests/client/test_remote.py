@@ -400,6 +400,32 @@ def test_figures_of_the_cache(server: RunningServer) -> None:
         assert counts.invalidations == counts.evictions == counts.lease_losses == 0
 
 
+def test_records_and_queries_are_cached_too(server_of_long_leases: RunningServer) -> None:
+    """By key, by index, in pages and as counts: what is asked again sends nothing."""
+    with fastness.open(f"{server_of_long_leases.url}?cache=on", schema=[Person]) as db:
+        with db.transaction() as tx:
+            for number in range(20):
+                tx.insert(Person(id=number, email=f"{number}@example.org"))
+
+        def look(tx: Transaction) -> tuple[object, ...]:
+            return (
+                tx.fetch(Person, 3),
+                tx.fetch_by(Person.by_email, "7@example.org"),
+                tx.query(Person.by_email, limit=5).items,
+                tx.total(Person.people),
+                tx.every(Person).items,
+            )
+
+        first = db.run(look)
+        assert first == db.run(look)
+        again: list[object] = []
+        assert frames(server_of_long_leases, lambda: again.append(db.run(look))) == 0
+        assert again == [first]
+        with fastness.open(server_of_long_leases.url, schema=[Person]) as other:
+            other.run(lambda tx: tx.patch(Person, 3, email="new@example.org"))
+        assert db.run(look) != first
+
+
 def test_audits_of_a_real_network_find_nothing_stale(server: RunningServer) -> None:
     """While threads write, every hit of a cache is the truth: the consistency ratio is 1."""
     keys = [b"key %d" % number for number in range(5)]
