@@ -6,6 +6,9 @@ They speak over plain sockets, since no process of ours would.
 from __future__ import annotations
 
 import asyncio
+import os
+import resource
+import socket
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fastness.errors import FastnessError, InvalidEncoding, ProtocolMismatch, Unreachable
-from fastness.transport import Listener, NetworkProcess
+from fastness.transport import Listener, NetworkProcess, TcpPlace
 from fastness.transport.framing import CONTROL, control_frame, message_frame
 from fastness.wire.handshake import (
     HANDSHAKE_BYTES_MAX,
@@ -265,6 +268,31 @@ def test_a_burst_of_dialers_leaves_nothing_behind(tmp_path: Path, loop: str) -> 
         for one in burst:
             one.close()
         await until(lambda: server.counts.connections == 0)
+
+    play(whole, tmp_path, loop=loop)
+
+
+@pytest.mark.parametrize("loop", sorted(LOOPS))
+def test_want_of_file_descriptors_passes(tmp_path: Path, loop: str) -> None:
+    """Whoever could not be accepted for want of them is, once there are some."""
+
+    async def whole(scene: Scene) -> None:
+        server, listener = scene.server()
+        line = socket.socket()
+        line.settimeout(0)
+        before = resource.getrlimit(resource.RLIMIT_NOFILE)
+        # The lowest number that is free is the first that would be used.
+        with open(os.devnull, "rb") as lowest:  # noqa: ASYNC230, PTH123 - for its number alone
+            free = lowest.fileno()
+        resource.setrlimit(resource.RLIMIT_NOFILE, (free, before[1]))
+        try:
+            assert isinstance(listener.place, TcpPlace)
+            await asyncio.get_running_loop().sock_connect(line, tuple(listener.place))
+            await until(lambda: server.counts.accept_errors > 0)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, before)
+        with Raw(line) as raw:
+            assert isinstance(await raw.hello(hello()), Welcome)
 
     play(whole, tmp_path, loop=loop)
 

@@ -103,6 +103,17 @@ class Echoes:
         answer: bytes = await future
         return answer
 
+    async def ask_within(self, payload: bytes, milliseconds: float) -> bytes | None:
+        """The same, for so long at most."""
+        answer = self.process.spawn(self.ask(payload), name="ask")
+        timer = self.process.call_later(milliseconds, answer.cancel)
+        try:
+            return await answer
+        except asyncio.CancelledError:
+            return None
+        finally:
+            timer.cancel()
+
     def __call__(self, payload: bytes) -> bytes:
         """A call that blocks."""
         return self.process.drive(self.ask(payload))

@@ -32,6 +32,8 @@ from fastness.transport.listening import Listener
 from fastness.transport.switchboard import Switchboard
 from fastness.wire.handshake import Hello, Role, Welcome, best_version
 
+ACCEPTED_AT_ONCE = 16
+
 ACCEPT_PAUSE_S = 0.1
 """After a connection could not be accepted for want of file descriptors or memory."""
 
@@ -64,27 +66,27 @@ class Acceptor:
         self._loop = asyncio.get_running_loop()
         self._unproved: dict[Connection, asyncio.TimerHandle] = {}
         """Connections in their handshake, the oldest first."""
-        self._tasks: dict[Listener, asyncio.Task[None]] = {}
+        self._served: dict[Listener, asyncio.TimerHandle | None] = {}
+        """With what takes a listener up again after a failure."""
         self._handshake_s = host.limits.handshake_ms * SECONDS_PER_MILLISECOND
 
     @property
     def listeners(self) -> list[Listener]:
         """Those at which connections are taken."""
-        return list(self._tasks)
+        return list(self._served)
 
     def start(self, listener: Listener, authenticate: Authenticate) -> None:
         """Take connections at a listener."""
-        self._tasks[listener] = self._host.spawn(
-            self._accept(listener, authenticate), name=f"accept at {listener.place}"
-        )
+        self._served[listener] = None
+        self._loop.add_reader(listener.socket, self._accept, listener, authenticate)
 
     def stop(self, listener: Listener) -> None:
         """Take no more there, and close it."""
-        task = self._tasks.pop(listener, None)
-        if task is not None:
-            task.cancel()
-            # A task that has not begun to run, or just ended, left the loop looking at it.
+        if listener in self._served:
             self._loop.remove_reader(listener.socket)
+            timer = self._served.pop(listener)
+            if timer is not None:
+                timer.cancel()
         listener.close()
 
     def proved(self, connection: Connection) -> None:
@@ -96,18 +98,23 @@ class Acceptor:
         if connection.accepting is not None and not connection.stands:
             connection.accepting.cancel()
 
-    async def _accept(self, listener: Listener, authenticate: Authenticate) -> None:
-        while True:
+    def _accept(self, listener: Listener, authenticate: Authenticate) -> None:
+        # No more in one turn: a flood must leave the loop time for those that are open.
+        for _ in range(ACCEPTED_AT_ONCE):
             try:
-                line, _address = await self._loop.sock_accept(listener.socket)
+                line, _address = listener.socket.accept()
+            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+                return
             except OSError as error:
                 self._host.counts.accept_errors += 1
                 self._host.note(f"cannot accept a connection at {listener.place}: {error}")
-                await asyncio.sleep(ACCEPT_PAUSE_S)
-                continue
+                self._loop.remove_reader(listener.socket)
+                self._served[listener] = self._loop.call_later(
+                    ACCEPT_PAUSE_S, self.start, listener, authenticate
+                )
+                return
+            line.settimeout(0)
             self._take(line, listener, authenticate)
-            # A flood of connections must leave the loop time for those that are open.
-            await asyncio.sleep(0)
 
     def _take(self, line: socket.socket, listener: Listener, authenticate: Authenticate) -> None:
         limits, counts = self._host.limits, self._host.counts
