@@ -58,7 +58,7 @@ layers: setup
 tests: setup
 	$(BIN)/python -m pytest $(ARGS)
 
-bench: setup ## Measure against raw RocksDB, LMDB and SQLite, as ratios in one run
+bench: setup ## Measure against raw RocksDB, LMDB, SQLite, Redis, PostgreSQL, etcd, in one run
 	$(BIN)/python -m benchmarks $(ARGS)
 
 simulate: setup ## Run SEEDS (default 1-200) of a simulated cluster under faults, over all cores
