@@ -29,7 +29,7 @@ class Limits:
     """Entries a scan returns in one page unless told otherwise."""
     page_entries_max: int = 100_000
     retention_ms: int = 3_600_000
-    """How long overwritten versions stay readable."""
+    """How long versions stay readable that were overwritten, or have expired; then they go."""
     read_keys: int = 1_000
     """Reads of concurrent tasks that a client sends in one frame."""
     commits_queued: int = 10_000

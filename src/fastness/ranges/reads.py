@@ -103,7 +103,7 @@ class Reads:
         interval = _interval(read.scan)
         if self._blocked(caller, read, interval, waited=waited):
             return
-        # An idle range may have been pruned above its last commit: nothing lies in between.
+        # An idle range is pruned above its last commit: nothing was committed in between.
         at = read.at or max(owner.range.visible, owner.prune_horizon)
         if at < owner.prune_horizon:
             owner.refuse(caller, _too_old(at, owner.prune_horizon))
