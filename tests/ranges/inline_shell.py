@@ -212,12 +212,19 @@ class World:
         at: Timestamp = 0,
         scan: Scan | None = None,
         cache: bool = False,
+        each: bool = False,
         client: str = "client",
     ) -> int:
         """Read in the range of the first key."""
         leaseholder = self.at(keys[0] if keys else scan.begin if scan else b"").leaseholder
         request = Read(
-            leaseholder.range_id, leaseholder.shape.generation, list(keys), scan, at, cache
+            leaseholder.range_id,
+            leaseholder.shape.generation,
+            list(keys),
+            scan,
+            at,
+            cache,
+            each=each,
         )
         return self.ask(request, client)
 

@@ -723,3 +723,32 @@ def test_no_cache_lease_is_granted_that_a_successor_would_not_know_of() -> None:
     answer = world.answer(world.read(b"a", cache=True))
     assert isinstance(answer, ReadAnswer)
     assert answer.grant is not None
+
+
+def test_one_key_that_must_wait_keeps_no_other_waiting() -> None:
+    """Where each stands for itself the others are answered, and it is named; alone it waits."""
+    for at_once in (False, True):
+        world = World()
+        world.at_once = at_once
+        world.open()
+        at = world.committed(world.commit({b"a": b"1", b"b": b"1", b"c": b"1"}))
+        with world.hold("apply"):
+            world.commit({b"b": b"2"})
+            together = world.read(b"a", b"b", b"c")
+            each = world.answer(world.read(b"a", b"b", b"c", b"d", each=True))
+            last = world.answer(world.read(b"a", b"b", each=True))
+            alone = world.read(b"b", each=True)
+            below = world.answer(world.read(b"a", b"b", at=at, each=True))
+            assert world.answer(together) is None
+            assert world.answer(alone) is None
+            assert isinstance(each, ReadAnswer)
+            assert [cell and cell[8:] for cell in each.cells] == [b"1", None, b"1", None]
+            assert each.waiting == [1]
+            assert isinstance(last, ReadAnswer)
+            assert [cell and cell[8:] for cell in last.cells] == [b"1", None]
+            assert last.waiting == [1]
+            assert isinstance(below, ReadAnswer)
+            assert [cell and cell[8:] for cell in below.cells] == [b"1", b"1"]
+            assert below.waiting == []
+        assert world.values(together) == [b"1", b"2", b"1"]
+        assert world.values(alone) == [b"2"]

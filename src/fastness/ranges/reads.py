@@ -14,6 +14,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from fastness.encoding.intervals import KeyInterval
 from fastness.encoding.timestamps import TIMESTAMP_MAX, Timestamp
 from fastness.errors import (
@@ -35,7 +37,7 @@ if TYPE_CHECKING:
 class _Reading:
     """A read that the store is being asked for."""
 
-    __slots__ = ("at", "caller", "lease", "read", "scan")
+    __slots__ = ("apart", "at", "caller", "lease", "read", "scan")
 
     def __init__(
         self,
@@ -50,6 +52,8 @@ class _Reading:
         self.at = at
         self.scan = scan
         self.lease = lease
+        self.apart: list[int] = []
+        """Places among the keys asked for of those left out."""
 
 
 class Reads:
@@ -91,7 +95,8 @@ class Reads:
 
     def _within_shape(self, read: Read, interval: KeyInterval | None) -> bool:
         begin, end = self._owner.shape.begin, self._owner.shape.end
-        if any(not begin <= key < end for key in read.keys):
+        keys = read.keys
+        if keys and not (begin <= min(keys) and max(keys) < end):
             return False
         return interval is None or (begin <= interval.begin and interval.end <= end)
 
@@ -101,7 +106,11 @@ class Reads:
             owner.refuse(caller, RangeMoved("the lease of this range has ended here: ask again"))
             return
         interval = _interval(read.scan)
-        if self._blocked(caller, read, interval, waited=waited):
+        apart = self._in_their_way(read) if read.each and interval is None else []
+        if apart:
+            free = [key for place, key in enumerate(read.keys) if place not in set(apart)]
+            read = msgspec.structs.replace(read, keys=free)
+        elif self._blocked(caller, read, interval, waited=waited):
             return
         # An idle range is pruned above its last commit: nothing was committed in between.
         at = read.at or max(owner.range.visible, owner.prune_horizon)
@@ -114,6 +123,7 @@ class Reads:
             # One entry more than asked tells whether there are more.
             scan = Scan(scan.begin, scan.end, scan.limit + 1, scan.reverse)
         reading = _Reading(caller, read, at, scan, lease)
+        reading.apart = apart
         found = owner.ports.read_at_once(read.keys, scan, at)
         if found is not None:
             if isinstance(found, FastnessError):
@@ -123,6 +133,25 @@ class Reads:
             return
         self.in_flight += 1
         owner.read_store(read.keys, scan, at, lambda found: self._done(reading, found))
+
+    def _in_their_way(self, read: Read) -> list[int]:
+        """Places of the keys that something undecided is in the way of, unless that is all."""
+        owner, keys = self._owner, read.keys
+        above = read.at or TIMESTAMP_MAX
+        floor = owner.range.frozen_floor()
+        frozen = floor is not None and floor < above
+        if not (
+            (frozen and owner.range.frozen_writes(set(keys), []))
+            or owner.locks.blocking(keys, None, above)
+        ):
+            return []
+        apart = [
+            place
+            for place, key in enumerate(keys)
+            if (frozen and owner.range.frozen_writes({key}, []))
+            or owner.locks.blocking((key,), None, above)
+        ]
+        return apart if len(apart) < len(keys) else []
 
     def _blocked(
         self, caller: Caller, read: Read, interval: KeyInterval | None, *, waited: bool
@@ -198,8 +227,12 @@ class Reads:
         if reading.scan is not None and len(entries) >= reading.scan.limit:
             complete = False
             entries = entries[: reading.scan.limit - 1]
-        grant = self._grant(reading)
-        owner.ports.answer(reading.caller, ReadAnswer(cells, entries, complete, reading.at, grant))
+        grant, apart = self._grant(reading), reading.apart
+        if apart:
+            cells = _spread(cells, apart)
+            apart = [place for place in apart if place < len(cells)]
+        answer = ReadAnswer(cells, entries, complete, reading.at, grant, apart)
+        owner.ports.answer(reading.caller, answer)
 
     def _grant(self, reading: _Reading) -> Grant | None:
         if reading.lease is None:
@@ -234,6 +267,19 @@ class Reads:
         waiting, self._waiting = list(self._waiting.values()), {}
         for caller, _ in waiting:
             self._owner.refuse(caller, error)
+
+
+def _spread(cells: list[bytes | None], apart: list[int]) -> list[bytes | None]:
+    """The cells at their places among all that were asked for, nothing at the places `apart`."""
+    spread: list[bytes | None] = []
+    left_out = dict.fromkeys(apart)
+    for cell in cells:
+        while len(spread) in left_out:
+            spread.append(None)
+        spread.append(cell)
+    while len(spread) in left_out:
+        spread.append(None)
+    return spread
 
 
 def _interval(scan: Scan | None) -> KeyInterval | None:

@@ -57,6 +57,11 @@ class Read(msgspec.Struct, frozen=True, array_like=True, tag=1):
     at: Timestamp = 0
     cache: bool = False
     lease: int = 0
+    each: bool = False
+    """The keys have nothing to do with each other: one that must wait keeps no other waiting.
+
+    Without scan and `cache`. Each is true at a moment between call and answer, or at `at`.
+    """
 
 
 class Grant(msgspec.Struct, frozen=True, array_like=True, tag=20):
@@ -85,6 +90,9 @@ class ReadAnswer(msgspec.Struct, frozen=True, array_like=True, tag=21):
     complete: bool
     at: Timestamp
     grant: Grant | None = None
+    waiting: list[int] = []
+    """Places of cells that are not told, as something undecided is in their way: ask for those
+    alone. Only where `each` was asked."""
 
 
 class Write(msgspec.Struct, frozen=True, array_like=True):

@@ -132,3 +132,27 @@ def test_nobody_answers(others: int) -> None:
         assert len({id(one) for one in found}) == others + 1
 
     play(scenario)
+
+
+def test_a_hot_key_slows_nobody_else_down() -> None:
+    """Readers of other keys are answered while one that is written all the time waits its turn."""
+
+    async def scenario(scene: Scene) -> None:
+        client = await filled(scene)
+        hot, writing = KEYS[50], True
+        writer = scene.client()
+
+        async def write() -> None:
+            while writing:
+                await writer.set(hot, hot.upper())
+
+        process = writer.core.calls.process
+        tasks = [process.spawn(write(), name="write") for _ in range(4)]
+        for _ in range(20):
+            found = await at_once(client, [client.get(key) for key in KEYS])
+            assert found == [key.upper() for key in KEYS]
+        writing = False
+        for task in tasks:
+            await task
+
+    play(scenario)

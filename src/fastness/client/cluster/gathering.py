@@ -5,6 +5,9 @@ some are out, what the tasks of one turn of the loop ask for gathers, and leaves
 the turn is over: one frame for each range and timestamp. So 64 tasks that read again and again
 send one frame a turn, and a key more costs the node next to nothing.
 
+One of them that must wait, as its key is being written, is left out of the answer, and asked for
+again without the others: a hot key slows nobody else down.
+
 A read is only ever answered by a frame sent after it was asked for, as any other.
 """
 
@@ -91,7 +94,9 @@ class GatheredReads:
 
     def _send(self, frame: _Frame) -> None:
         descriptor = frame.descriptor
-        body = Read(descriptor.range_id, descriptor.generation, frame.keys, None, frame.at)
+        body = Read(
+            descriptor.range_id, descriptor.generation, frame.keys, None, frame.at, each=True
+        )
         try:
             self._calls.call(descriptor.holder, body, partial(self._answered, frame))
         except FastnessError as error:
@@ -102,26 +107,26 @@ class GatheredReads:
         else:
             self._out += 1
 
-    def _send_rest(self, frame: _Frame, cells: list[bytes | None]) -> None:
-        """The answer had no room for more: ask for what is left."""
+    def _ask_again(self, frame: _Frame, places: list[int]) -> None:
+        """The answer left these out: they waited for something, or it had no room for them."""
         rest = _Frame(frame.descriptor, frame.at)
-        rest.keys = frame.keys[len(cells) :]
-        rest.founds = frame.founds[len(cells) :]
+        for place in places:
+            if not 0 <= place < len(frame.founds):
+                continue
+            rest.keys.append(frame.keys[place])
+            rest.founds.append(frame.founds[place])
         self._send(rest)
-        for found, cell in zip(frame.founds, cells, strict=False):
-            if not found.done():
-                found.set_result(cell)
 
     def _answered(self, frame: _Frame, reply: Reply) -> None:
         self._out -= 1
         founds = frame.founds
-        if type(reply) is ReadAnswer and len(reply.cells) == len(founds):
-            for found, cell in zip(founds, reply.cells, strict=True):
-                if not found.done():
-                    found.set_result(cell)
-            return
-        if type(reply) is ReadAnswer and 0 < len(reply.cells) < len(founds):
-            self._send_rest(frame, reply.cells)
+        if type(reply) is ReadAnswer and 0 < len(reply.cells) <= len(founds):
+            later = dict.fromkeys([*reply.waiting, *range(len(reply.cells), len(founds))])
+            if later:
+                self._ask_again(frame, list(later))
+            for place, cell in enumerate(reply.cells):
+                if place not in later and not founds[place].done():
+                    founds[place].set_result(cell)
             return
         missed = Missed(reply, len(founds) == 1)
         for found in founds:
