@@ -19,6 +19,7 @@ from fastness.cli.opening import reading, writing
 from fastness.cli.output import Output, answering
 from fastness.encoding.intervals import USER_END, KeyInterval, prefix_end, successor
 from fastness.errors import InvalidOption
+from fastness.model.operations import read_schema
 
 VALUE_CHARACTERS = 200
 """Of a value, on a terminal; piped output is never cut."""
@@ -184,7 +185,8 @@ def scan(  # noqa: PLR0913 - each is an option of the command
 
 def _tell_records(output: Output, opened: Database) -> None:
     """Where the data is, when none is under plain keys."""
-    kinds = sorted(opened.embedded.read_schema().stored.values(), key=lambda kind: kind.name)
+    schema = opened.run(read_schema, opened.limits)
+    kinds = sorted(schema.stored.values(), key=lambda kind: kind.name)
     if kinds:
         names = ", ".join(kind.name for kind in kinds)
         output.remark(f"no such plain keys; records ({names}) are listed by 'fastness shell'")
