@@ -23,7 +23,11 @@ RESTORE = "restore a backup (`fastness restore`), or move this directory aside"
 
 
 _CLASSES: tuple[tuple[tuple[str, ...], type[FastnessError], str], ...] = (
-    (("No space left", "Disk quota exceeded"), DiskFull, "free some space, then reopen"),
+    (
+        ("No space left", "Disk quota exceeded", "File too large"),
+        DiskFull,
+        "free some space, then reopen",
+    ),
     (("Read-only file system", "Permission denied"), StoreReadOnly, "check the disk"),
     (("in read only mode",), StoreReadOnly, "it was opened for inspection"),
     (("/LOCK:", "lock hold by current process"), DirectoryHeld, "close the other holder first"),
