@@ -11,7 +11,7 @@ from fastness.client.backing import AsyncBacking
 from fastness.client.embedded import Embedded
 from fastness.client.figures import DatabaseStat
 from fastness.client.freshness import Freshness
-from fastness.client.running import run_async
+from fastness.client.running import run_async, write_async
 from fastness.client.transaction import AsyncTransaction
 from fastness.encoding.timestamps import Timestamp
 from fastness.hosting import Watch
@@ -181,14 +181,7 @@ class AsyncDatabase:
         return await self._write(lambda tx: tx.add(key, amount))
 
     async def _write(self, body: Callable[[AsyncTransaction], None]) -> Timestamp:
-        committed: list[Timestamp] = []
-
-        async def attempt(tx: AsyncTransaction) -> None:
-            tx.on_commit(committed.append)
-            body(tx)
-
-        await self.run(attempt)
-        return committed[-1]
+        return await write_async(self._backing.attempts(None), body)
 
     async def now(self) -> Timestamp:
         """The timestamp a transaction begun now would read at."""

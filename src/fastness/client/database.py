@@ -11,7 +11,7 @@ from fastness.client.backing import Backing
 from fastness.client.embedded import Embedded
 from fastness.client.figures import DatabaseStat
 from fastness.client.freshness import Freshness
-from fastness.client.running import run
+from fastness.client.running import run, write
 from fastness.client.transaction import Transaction
 from fastness.encoding.timestamps import Timestamp
 from fastness.hosting import Watch
@@ -177,14 +177,7 @@ class Database:
         return self._write(lambda tx: tx.add(key, amount))
 
     def _write(self, body: Callable[[Transaction], None]) -> Timestamp:
-        committed: list[Timestamp] = []
-
-        def attempt(tx: Transaction) -> None:
-            tx.on_commit(committed.append)
-            body(tx)
-
-        self.run(attempt)
-        return committed[-1]
+        return write(self._backing.attempts(None), body)
 
     def now(self) -> Timestamp:
         """The timestamp a transaction begun now would read at."""

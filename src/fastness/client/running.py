@@ -13,6 +13,7 @@ from typing import Any, Protocol, TypeVar
 from fastness.client.transaction import AsyncTransaction, Transaction
 from fastness.encoding.timestamps import Timestamp
 from fastness.errors import FastnessError, UsageError
+from fastness.invariants import present
 
 T = TypeVar("T")
 
@@ -89,6 +90,51 @@ async def run_async(
                 await attempts.failed(tx, error)
             else:
                 return result
+    finally:
+        attempts.end()
+
+
+def write(attempts: Attempts, body: Callable[[Transaction], None]) -> Timestamp:
+    """Call `body(tx)`, which only writes, and commit, again after each conflict; answers when.
+
+    What `run` does, less what only a function of the user's needs.
+    """
+    try:
+        while True:
+            tx = attempts.begin()
+            try:
+                try:
+                    body(tx)
+                except BaseException:
+                    tx.cancel()
+                    raise
+                tx.commit()
+            except FastnessError as error:
+                attempts.failed(tx, error)
+            else:
+                return present(tx.commit_timestamp, "what committed has a timestamp")
+    finally:
+        attempts.end()
+
+
+async def write_async(
+    attempts: AsyncAttempts, body: Callable[[AsyncTransaction], None]
+) -> Timestamp:
+    """As `write`, awaited."""
+    try:
+        while True:
+            tx = attempts.begin()
+            try:
+                try:
+                    body(tx)
+                except BaseException:
+                    tx.cancel()
+                    raise
+                await tx.commit()
+            except FastnessError as error:
+                await attempts.failed(tx, error)
+            else:
+                return present(tx.commit_timestamp, "what committed has a timestamp")
     finally:
         attempts.end()
 

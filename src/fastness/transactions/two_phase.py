@@ -208,7 +208,8 @@ class CommitMachine:
         if self._open.pop(number, None) is None:
             return []
         if type(body) is Decision:
-            return self._settle(body.timestamp, self._error or self._aborted())
+            error = None if body.timestamp else self._error or self._aborted()
+            return self._settle(body.timestamp, error)
         if type(body) is Prepared:
             return self._promised(number, body)
         self._silences[number] = None
@@ -414,7 +415,7 @@ class CommitMachine:
         self._open.clear()
         return self._decide(None)
 
-    def _settle(self, timestamp: Timestamp, error: Exception) -> list[Effect]:
+    def _settle(self, timestamp: Timestamp, error: Exception | None) -> list[Effect]:
         if timestamp and self.phase is Phase.DECIDING:
             check(
                 timestamp == self._timestamp,
