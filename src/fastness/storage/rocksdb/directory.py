@@ -34,7 +34,7 @@ from fastness.storage.rocksdb.identity import (
 from fastness.storage.rocksdb.options import table_options
 from fastness.storage.rocksdb.ownership import Ownership
 from fastness.storage.rocksdb.recovery import check_files, check_sequence, named
-from fastness.storage.rocksdb.reserve import Reserve
+from fastness.storage.rocksdb.reserve import OPENING_BYTES, Reserve
 from fastness.storage.rocksdb.translation import RESTORE, translated
 
 
@@ -89,7 +89,7 @@ def open_directory(path: Path, limits: Limits, faults: Faults) -> OwnedDirectory
 
 def _open_owned(path: Path, limits: Limits, ownership: Ownership, faults: Faults) -> OwnedDirectory:
     identity = read_identity(path)
-    reserve = Reserve(path / RESERVE_FILE, limits.write_buffer_bytes)
+    reserve = Reserve(path / RESERVE_FILE, limits.write_buffer_bytes + OPENING_BYTES)
     if identity is None or identity.state == "creating":
         identity = _create(path, limits, reserve, faults)
     mark = read_high_water(path / HIGH_WATER_FILE)
@@ -141,7 +141,7 @@ def _create(path: Path, limits: Limits, reserve: Reserve, faults: Faults) -> Ide
     shutil.rmtree(path / TABLES, ignore_errors=True)
     if not reserve.hold():
         raise DiskFull(
-            f"{path} has no room for the {limits.write_buffer_bytes} bytes a database sets aside "
+            f"{path} has no room for the {reserve.size} bytes a database sets aside "
             "to survive a full disk: free some, or lower the limit write_buffer_bytes"
         )
     with closing(Tables(path / TABLES, table_options(limits, create=True))) as tables:

@@ -1,8 +1,8 @@
 """Space set aside so that a database on a full disk can be opened again.
 
-Opening replays the log into table files, which takes up to as much space as the log has. On
-a full disk the `RESERVE` file is given up for that. Until it can be put back, writes are
-refused with `DiskFull` and reads go on.
+Opening replays the log into table files, which takes up to as much space as the log has, and some
+for what RocksDB writes of its own. On a full disk the `RESERVE` file is given up for that. Until it
+can be put back, writes are refused with `DiskFull` and reads go on.
 """
 
 from __future__ import annotations
@@ -10,13 +10,18 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from fastness.limits import KIB
+
+OPENING_BYTES = 256 * KIB
+"""What opening writes beside the log's content: about 100 KiB, for every table some."""
+
 
 class Reserve:
     """The reserve file of a directory."""
 
     def __init__(self, path: Path, size: int) -> None:
         self._path = path
-        self._size = size
+        self.size = size
         self._held = False
 
     @property
@@ -29,7 +34,7 @@ class Reserve:
         if self._held:
             return True
         try:
-            if not (self._path.exists() and self._path.stat().st_size >= self._size):
+            if not (self._path.exists() and self._path.stat().st_size >= self.size):
                 self._allocate()
             self._held = True
         except OSError:
@@ -48,6 +53,6 @@ class Reserve:
     def _allocate(self) -> None:
         handle = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
-            os.posix_fallocate(handle, 0, self._size)
+            os.posix_fallocate(handle, 0, self.size)
         finally:
             os.close(handle)

@@ -206,7 +206,7 @@ class RocksStore(TablesStore):
         if not reserve.held and not reserve.hold():
             raise DiskFull(
                 f"the disk of {self._path} is full: writes are refused until the "
-                f"{self._limits.write_buffer_bytes} bytes of its reserve are free again"
+                f"{reserve.size} bytes of its reserve are free again"
             )
 
     def _release(self, *, durably: bool) -> None:
