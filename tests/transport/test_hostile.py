@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fastness.errors import FastnessError, InvalidEncoding, ProtocolMismatch, Unreachable
+from fastness.errors import Draining, FastnessError, InvalidEncoding, ProtocolMismatch, Unreachable
 from fastness.transport import Listener, NetworkProcess, TcpPlace
 from fastness.transport.framing import CONTROL, control_frame, message_frame
 from fastness.wire.handshake import (
@@ -40,6 +40,7 @@ from tests.transport.scenes import (
     play,
     until,
 )
+from tests.transport.threads import Echoes
 
 FRAME_MAX = 1_000
 
@@ -114,6 +115,9 @@ def test_what_is_no_handshake_is_refused(tmp_path: Path, said: bytes) -> None:
         ({"credential": "wrong"}, "unauthenticated"),
         ({"address": ""}, "invalid_option"),
         ({"address": "somebody"}, "invalid_option"),
+        ({"address": "client/a\nb"}, "invalid_option"),
+        ({"address": "client/a b"}, "invalid_option"),
+        ({"address": "client/\u00e9"}, "invalid_option"),
         ({"address": "client/" + "x" * 1_000}, "invalid_option"),
         ({"address": "127.0.0.1:1#0011"}, "permission_denied"),
         ({"wanted": "127.0.0.1:1#0011"}, "unreachable"),
@@ -444,8 +448,9 @@ def welcome(**changes: object) -> bytes:
         (control_frame(encode_control(Refusal("invented", "no"))), FastnessError),
         (message_frame(b"too early"), InvalidEncoding),
         (welcome()[:-1], Unreachable),
+        (welcome() + control_frame(encode_control(Refusal("draining", "bye"))), Draining),
     ],
-    ids=lambda value: value.hex()[:16] if isinstance(value, bytes) else None,
+    ids=lambda value: value.hex()[-40:] if isinstance(value, bytes) else None,
 )
 def test_a_server_that_breaks_the_rules_is_left(
     tmp_path: Path, answer: bytes, expected: type[Exception]
@@ -458,8 +463,17 @@ def test_a_server_that_breaks_the_rules_is_left(
             error = await failure(client, server.place)
             assert type(error) is expected, error
             await until(lambda: client.counts.connections == 0)
+            error = await asyncio.to_thread(blocking_failure, server.place)
+            assert type(error) is expected, error
 
     play(whole, tmp_path)
+
+
+def blocking_failure(place: str) -> FastnessError:
+    """Why a client that blocks does not reach a place."""
+    with Echoes(place) as client, pytest.raises(FastnessError) as caught:
+        client.process.drive(client.process.reach(place))
+    return caught.value
 
 
 @settings(max_examples=150)

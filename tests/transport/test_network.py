@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 
 from fastness.errors import (
     AddressUnavailable,
+    DatabaseClosed,
     InvalidOption,
     Overloaded,
     PermissionDenied,
@@ -355,6 +357,22 @@ def test_a_socket_left_behind_is_replaced(tmp_path: Path) -> None:
     successor.close()
     successor.close()
     assert not (tmp_path / "socket").exists()
+
+
+def test_a_closed_process_reaches_nobody(tmp_path: Path) -> None:
+    """Whoever waits when it is closed, or comes later, is told so."""
+
+    async def scenario(scene: Scene) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            seed = f"127.0.0.1:{silent.getsockname()[1]}"
+            client = scene.client()
+            waiting = asyncio.ensure_future(failure(client, seed))
+            await until(lambda: client.counts.dialed == 1)
+            await client.close()
+            assert isinstance(await waiting, DatabaseClosed)
+            assert isinstance(await failure(client, seed), DatabaseClosed)
+
+    play(scenario, tmp_path)
 
 
 def test_roles_of_addresses_are_kept_apart(tmp_path: Path) -> None:

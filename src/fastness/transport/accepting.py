@@ -8,6 +8,7 @@ when `limits.connections_unauthenticated` are in that state the oldest makes roo
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 import ssl
 from collections.abc import Coroutine
@@ -41,6 +42,9 @@ TLS_SHUTDOWN_S = 1.0
 """How long the end of a TLS connection waits for the other side's: one that blocks reads none."""
 
 ADDRESS_CHARACTERS_MAX = 300
+
+
+_GRAPHIC = re.compile(r"[!-~]+").fullmatch
 
 
 class Host(Owner, Protocol):
@@ -196,7 +200,7 @@ class Acceptor:
         if not is_seed(hello.wanted) and hello.wanted != own:
             raise Unreachable(f"{hello.wanted} is gone: {own} answers here now")
         address = hello.address
-        if len(address) > ADDRESS_CHARACTERS_MAX or is_seed(address) or address == own:
+        if is_seed(address) or address == own or not _is_plain(address):
             raise InvalidOption(
                 f"{address[:80]!r} is no address of a peer: make one up, client/ and 32 random "
                 "hexadecimal digits"
@@ -208,6 +212,11 @@ class Acceptor:
         if other is not None and other.grant is not None and other.grant.token != grant.token:
             raise PermissionDenied(f"{address} is in use by another token")
         return grant
+
+
+def _is_plain(address: Address) -> bool:
+    """Whether an address can stand in a line of a log as it is."""
+    return len(address) <= ADDRESS_CHARACTERS_MAX and _GRAPHIC(address) is not None
 
 
 def _turn_away(line: socket.socket, listener: Listener, what: str) -> None:

@@ -171,7 +171,10 @@ class BlockingProcess:
             waiter: asyncio.Future[None] = self.future()
             self._waiters.setdefault(to, []).append(waiter)
             await waiter
-        return self._links[to].link.peer
+        line = self._links.get(to)
+        if line is None:
+            raise Unreachable(f"{to} hung up at once: try again")
+        return line.link.peer
 
     def welcome_of(self, address: Address) -> Welcome | None:
         """What a process that was dialed said when it opened, `None` without a connection."""

@@ -19,6 +19,7 @@ from collections.abc import Callable
 from functools import partial
 
 from fastness.errors import (
+    DatabaseClosed,
     FastnessError,
     InvalidOption,
     Unreachable,
@@ -179,15 +180,27 @@ class NetworkProcess(LoopedProcess):
         """Open a connection, if there is none; the full address of whoever answered.
 
         Raises why not: `Unreachable`, `Unauthenticated`, `PermissionDenied`, `ProtocolMismatch`,
-        `Overloaded`, or `InvalidOption` where the address or its certificate is wrong.
+        `Overloaded`, `InvalidOption` where the address or its certificate is wrong, or
+        `DatabaseClosed` once the process is closed.
         """
+        if to not in self._links:
+            if self._closed:
+                raise DatabaseClosed(f"{self.address} is closed: it reaches nobody any more")
+            if to not in self._dials:
+                self._dial(to)
+            await self._opened(self._dials[to])
         connection = self._links.get(to)
-        if connection is not None:
-            return connection.link.peer
-        if to not in self._dials:
-            self._dial(to)
-        await asyncio.shield(self._dials[to])
-        return self._links[to].link.peer
+        if connection is None:
+            raise Unreachable(f"{to} hung up at once: try again")
+        return connection.link.peer
+
+    async def _opened(self, dial: asyncio.Task[None]) -> None:
+        try:
+            await asyncio.shield(dial)
+        except (asyncio.CancelledError, FastnessError):
+            if dial.done() and self._closed:
+                raise DatabaseClosed(f"{self.address} was closed while it dialed") from None
+            raise
 
     def welcome_of(self, address: Address) -> Welcome | None:
         """What a process that was dialed said when it opened, `None` without a connection."""
