@@ -1,6 +1,6 @@
 """Every figure a server shows: what it is called, what it means, and where it is read.
 
-`MEASURES` is the one list: `/metrics` shows it, `docs/OPERATIONS.md` has its table (written by
+`MEASURES` is the one list: `/metrics` shows it, `docs/SERVER.md` has its table (written by
 `python -m tools.server_reference`, held current by a test). Names follow Prometheus' conventions:
 `fastness_`, the unit last, `_total` on what only rises. The number of series is bounded: tokens
 beyond `TOKENS_SHOWN` are added up under the name `others`.
