@@ -13,8 +13,9 @@
 
         move(db, b"greeting", b"farewell")
 
-`open` and `open_async` give a database; `fastness.errors` says what can go wrong and what may
-be retried; `fastness.limits.Limits` what everything is bounded by.
+`open` and `open_async` give a database: in memory ("memory:"), in a directory ("file:PATH") or
+behind a server ("fastness://HOST:PORT"), all with the same calls. `fastness.errors` says what can
+go wrong and what may be retried; `fastness.limits.Limits` what everything is bounded by.
 """
 
 from fastness import errors

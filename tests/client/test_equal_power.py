@@ -6,14 +6,18 @@ import asyncio
 import inspect
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+import fastness
+from fastness import AtLeast, Within
 from fastness.client import AsyncDatabase, AsyncTransaction, Database, Transaction
 from fastness.client.cluster.transaction import BlockingTransaction, ClusterTransaction
 from fastness.encoding import counters
-from fastness.errors import FastnessError
+from fastness.errors import FastnessError, NotFresh
+from fastness.runtime import ManualClock
 from tests.transactions.databases import beside
 
 Pair = tuple[type, type]
@@ -145,3 +149,42 @@ def test_both_faces_write_alike(database: Database) -> None:
     assert stamps == sorted(set(stamps))
     asyncio.run(through_tasks())
     assert list(database.scan_all(b"", b"\xff")) == [(b"async", b"1"), (b"n", counters.encode(5))]
+
+
+def test_every_engine_takes_the_options_of_reads(database: Database) -> None:
+    """Where there is nothing to cache, or nothing older, they change nothing."""
+    token = database.set(b"k", b"1")
+    for freshness in (None, AtLeast(token), Within(60_000)):
+        for cache in (None, False, True):
+            plain: dict[str, Any] = {"cache": cache, "freshness": freshness}
+            assert database.get(b"k", **plain) == b"1"
+            assert database.get_many([b"k"], **plain) == [b"1"]
+            assert database.scan(b"a", b"z", **plain).entries == [(b"k", b"1")]
+            assert list(database.scan_all(b"a", b"z", **plain)) == [(b"k", b"1")]
+            with database.transaction(**plain) as tx:
+                assert tx.get(b"k", cache=cache) == b"1"
+                assert tx.get_many([b"k"], cache=cache) == [b"1"]
+                assert tx.scan(b"a", b"z", cache=cache).entries == [(b"k", b"1")]
+                assert list(tx.scan_all(b"a", b"z", cache=cache)) == [(b"k", b"1")]
+                tx.set(b"zz", b"1")
+    assert database.get(b"zz") == b"1"
+
+
+def test_a_database_for_inspection_may_not_be_fresh_enough(tmp_path: Path) -> None:
+    """It shows the moment it was opened: what was asked for since raises, and is not shown old."""
+    url = f"file:{tmp_path / 'db'}"
+    with fastness.open(url) as owner:
+        first = owner.set(b"k", b"1")
+        with fastness.open(url, read_only=True, clock=ManualClock()) as beside:
+            assert beside.get(b"k", freshness=AtLeast(first)) == b"1"
+            second = owner.set(b"k", b"2")
+            with pytest.raises(NotFresh, match="open it again"):
+                beside.get(b"k", freshness=AtLeast(second))
+            with pytest.raises(NotFresh):
+                beside.transaction(freshness=AtLeast(second))
+        clock = ManualClock()
+        with fastness.open(url, read_only=True, clock=clock) as beside:
+            assert beside.get(b"k", freshness=Within(50)) == b"2"
+            clock.advance(milliseconds=51)
+            with pytest.raises(NotFresh):
+                beside.get(b"k", freshness=Within(50))

@@ -9,10 +9,11 @@ import ssl
 import tempfile
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -350,6 +351,30 @@ def test_a_forked_child_opens_its_own(server: RunningServer) -> None:
         assert db.get(b"child", cache=False) == b"1"
         db.set(b"a", b"3")
         assert watch.wait(PATIENCE_SECONDS)
+
+
+@pytest.mark.process
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+def test_a_forked_child_has_no_tasks_of_its_parent(server: RunningServer) -> None:
+    """An asynchronous database is refused there too, before anything waits."""
+
+    async def everything() -> None:
+        async with await fastness.open_async(f"{server.url}?cache=on") as db:
+            await db.set(b"a", b"1")
+            assert await db.get(b"a") == b"1"
+            calls: list[Callable[[], Coroutine[Any, Any, object]]] = [
+                lambda: db.get(b"a"),
+                lambda: db.watch(b"a"),
+                lambda: db.set(b"a", b"2"),
+            ]
+            assert [answer_of(partial(step, call)) for call in calls] == [0, 0, 0]
+            assert await db.get(b"a", cache=False) == b"1"
+
+    def step(call: Callable[[], Coroutine[Any, Any, object]]) -> None:
+        call().send(None)
+
+    asyncio.run(everything())
 
 
 # --------------------------------------------------------------- cache, watches

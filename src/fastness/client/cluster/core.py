@@ -84,6 +84,7 @@ class ClusterCore:
     def require_here(self) -> None:
         """Refuse tasks of another event loop, and threads without: nothing here is theirs."""
         if self.loop is not None and _running_loop() is not self.loop:
+            self.calls.require_open()
             raise UsageError(
                 "this AsyncDatabase belongs to another event loop: open one in each loop "
                 "(fastness.open_async), or use a Database (fastness.open), which all threads share"
