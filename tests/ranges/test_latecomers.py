@@ -56,9 +56,10 @@ def test_the_outcome_horizon_never_sinks() -> None:
     world = World(limits=small(outcome_ms=10))
     world.open()
     early = world.issued
+    birth = early - from_milliseconds(50)
     for _number in range(FORGOTTEN_AT_ONCE + 1):
-        world.commit({b"a": b"1"}, identity=world.identity(b"a", birth=early))
-    late = world.identity(b"b", birth=early - from_milliseconds(50))
+        world.commit({b"a": b"1"}, identity=world.identity(b"a", birth=birth))
+    late = world.identity(b"b", birth=birth)
     world.commit({b"b": b"1"}, identity=late)
     world.issued += from_milliseconds(10_000)
     world.boot_ns += 2 * SECOND_NS

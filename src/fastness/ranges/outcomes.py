@@ -9,6 +9,7 @@ horizon) or may be one of the forgotten (CONSISTENCY, section 1.5).
 from __future__ import annotations
 
 from collections.abc import Iterable
+from heapq import heappop, heappush
 
 from fastness.encoding.timestamps import Timestamp
 from fastness.ranges.identity import TransactionId, birth_of
@@ -26,13 +27,15 @@ from fastness.ranges.shape import (
 class OutcomeTable:
     """Outcomes by id, in the rows they were written in."""
 
-    __slots__ = ("_known", "_rows", "horizon")
+    __slots__ = ("_by_age", "_known", "_rows", "horizon")
 
     def __init__(self, records: Records) -> None:
         self.horizon: Timestamp = horizon_of(records)
         """Of ids born at or below it nothing can be said unless they are known."""
         self._known: dict[TransactionId, Timestamp] = {}
         self._rows: dict[bytes, tuple[Timestamp, list[TransactionId]]] = {}
+        self._by_age: list[tuple[Timestamp, bytes]] = []
+        """A heap of the rows by their newest birth; those that were forgotten leave it late."""
         for name, data in sorted(records.items()):
             if name[:1] == OUTCOMES:
                 self.add(name, decode_outcomes(data))
@@ -58,16 +61,24 @@ class OutcomeTable:
             ids.append(identity)
             newest = max(newest, birth_of(identity))
         self._rows[name] = (newest, ids)
+        heappush(self._by_age, (newest, name))
 
     def forgettable(self, horizon: Timestamp, limit: int) -> list[bytes]:
-        """Rows all of whose transactions were born at or below `horizon`, at most `limit`."""
-        names: list[bytes] = []
-        for name, (newest, _) in self._rows.items():
-            if newest <= horizon:
-                names.append(name)
-                if len(names) >= limit:
-                    break
-        return names
+        """Rows all of whose transactions were born at or below `horizon`, at most `limit`.
+
+        The oldest come first, and the others are not looked at: there are as many as batches in
+        `outcome_ms`.
+        """
+        by_age, found = self._by_age, list[tuple[Timestamp, bytes]]()
+        while by_age and by_age[0][0] <= horizon and len(found) < limit:
+            newest, name = heappop(by_age)
+            row = self._rows.get(name)
+            if row is not None and row[0] == newest:
+                found.append((newest, name))
+        # They stay until they are gone durably.
+        for one in found:
+            heappush(by_age, one)
+        return [name for _newest, name in found]
 
     def forgetting(self, names: list[bytes], horizon: Timestamp) -> dict[bytes, bytes | None]:
         """The rows to write so that these are forgotten, the horizon raised in the same write.
