@@ -31,9 +31,10 @@ from fastness.ranges.requests import (
 )
 from fastness.runtime import ManualClock
 from fastness.server.access import Access, grant_of
-from fastness.server.gate import ALLOWED, ServerGate
+from fastness.server.gate import ServerGate
 from fastness.server.latencies import Latencies
 from fastness.server.reach import operations_in
+from fastness.server.roles import ALLOWED
 from fastness.server.tokens import Allowance
 from fastness.transport.grants import NODE_GRANT, Grant
 from fastness.wire.handshake import Role

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from fastness.encoding.intervals import SYSTEM_END, prefix_end
 from fastness.errors import FastnessError, Overloaded, RateLimited, Unauthenticated
 from fastness.server.rates import Bucket
+from fastness.server.roles import ALLOWED
 from fastness.server.tokens import Allowance, Token
 from fastness.transport.grants import Grant
 from fastness.wire.handshake import Role
@@ -41,6 +42,8 @@ class Access:
         "begin",
         "end",
         "ended",
+        "is_limited",
+        "kinds",
         "name",
         "prefix",
         "role",
@@ -50,10 +53,14 @@ class Access:
     def __init__(self, name: str, role: Role, prefix: bytes, allowance: Allowance) -> None:
         self.name = name
         self.role = role
+        self.kinds = ALLOWED[role]
+        """Messages its role may send."""
         self.prefix = prefix
         self.begin = prefix
         self.end = prefix_end(prefix) if prefix else SYSTEM_END
         self.allowance = Allowance()
+        self.is_limited = False
+        """Whether there is any rate, or number in flight, to look at."""
         self.ended = ""
         """Why its holders are no longer let in, empty while they are."""
         self.usage = Usage()
@@ -74,6 +81,7 @@ class Access:
         if size != self.allowance.bytes_per_second:
             self._bytes = Bucket(size, now_ns) if size else None
         self.allowance = allowance
+        self.is_limited = bool(operations or size or allowance.in_flight)
 
     def too_fast(self, now_ns: int) -> FastnessError | None:
         """The refusal of a request that comes before its time."""

@@ -1,69 +1,26 @@
 """The gate of a server: each request held against what its connection was granted.
 
-============ ================================================================================
-read-only    reads, cache leases, timestamps, the map
-read-write   commits, decisions and reservations too
-admin        splits, merges, transfers and draining too
-node         everything: the node itself, and the other nodes of its cluster
-============ ================================================================================
+First the role (`roles.py`), then the key space (`reach.py`), then rates. Messages that end a
+transaction are never refused for coming too fast, since others may wait for just them; they count
+all the same. The time requests take is kept beside (`latencies.py`).
 
-Then the key space (`reach.py`), then rates. Messages that end a transaction are never refused for
-coming too fast, since others may wait for just them; they count all the same. Figures of the
-time they take is kept beside (`latencies.py`).
+Every request of every client passes here, so nothing is looked at that a grant does not limit.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from fastness.errors import FastnessError, PermissionDenied, Unauthenticated
-from fastness.ranges.requests import (
-    Ask,
-    CommitOne,
-    Decide,
-    InvalidateAck,
-    Prepare,
-    RangeRequest,
-    Read,
-    RenewCache,
-    Reserve,
-    Resolve,
-)
+from fastness.ranges.requests import RangeRequest
 from fastness.runtime.process import Address
 from fastness.server.access import Access, AccessGrant
 from fastness.server.latencies import Latencies
 from fastness.server.reach import operations_in, outside
+from fastness.server.roles import UNHURRIED, least_role
 from fastness.transport.grants import Grant
 from fastness.wire.handshake import Role
-from fastness.wire.messages import (
-    Body,
-    Drain,
-    Draw,
-    Frame,
-    MapRequest,
-    MergeRange,
-    SplitRange,
-    TakeRange,
-    TransferLease,
-)
-
-Kinds = frozenset[type[Any]]
-"""Classes of messages."""
-
-_READING: Kinds = frozenset({Read, RenewCache, Draw, MapRequest, InvalidateAck})
-_WRITING: Kinds = _READING | {CommitOne, Prepare, Decide, Reserve}
-_RUNNING: Kinds = _WRITING | {SplitRange, MergeRange, TransferLease, Drain}
-ALLOWED: dict[Role, Kinds] = {
-    Role.READ_ONLY: _READING,
-    Role.READ_WRITE: _WRITING,
-    Role.ADMIN: _RUNNING,
-    Role.NODE: _RUNNING | {Ask, Resolve, TakeRange},
-}
-"""What each role may ask for."""
-
-_UNHURRIED: Kinds = frozenset({Decide, Ask, Resolve, InvalidateAck, RenewCache})
-"""What is never told to come back later: others may wait for it."""
+from fastness.wire.messages import Body, Frame
 
 
 class Started:
@@ -109,7 +66,11 @@ class ServerGate:
         if not isinstance(grant, AccessGrant) or grant.access is None:
             return self._unaccounted(sender, grant, body)
         access = grant.access
-        error = _forbidden(access, body) or self._hurried(access, body)
+        error = None
+        if access.ended or type(body) not in access.kinds or access.prefix:
+            error = _forbidden(access, body)
+        if error is None and (access.is_limited or self.closing is not None):
+            error = self._hurried(access, body)
         if error is not None:
             access.usage.refused += 1
             return error
@@ -127,7 +88,7 @@ class ServerGate:
         )
 
     def _hurried(self, access: Access, body: Body) -> FastnessError | None:
-        if type(body) in _UNHURRIED:
+        if type(body) in UNHURRIED:
             return None
         if self.closing is not None:
             return self.closing
@@ -158,13 +119,9 @@ class ServerGate:
 def _forbidden(access: Access, body: Body) -> FastnessError | None:
     if access.ended:
         return access.over()
-    if type(body) not in ALLOWED[access.role]:
+    if type(body) not in access.kinds:
         return PermissionDenied(
             f"{type(body).__name__} of token {access.name!r}, whose role is {access.role.value}: "
-            f"use one that is {_least_role(type(body))}"
+            f"use one that is {least_role(type(body))}"
         )
     return outside(access, body) if access.prefix else None
-
-
-def _least_role(kind: type[Any]) -> str:
-    return next((role.value for role, kinds in ALLOWED.items() if kind in kinds), Role.NODE.value)

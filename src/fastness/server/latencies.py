@@ -52,6 +52,8 @@ class Latencies:
     def __init__(self, clock: Clock, *, slow_ms: int) -> None:
         self.clock = clock
         self.by_name = {name: Histogram() for name in (*_READS, *_NAMES.values())}
+        self._reads, self._scans = (self.by_name[name] for name in _READS)
+        self._by_kind = {kind: self.by_name[name] for kind, name in _NAMES.items()}
         self.slow = 0
         """Requests that took as long as the log wants to hear of."""
         self._slow_ns = 0
@@ -64,7 +66,10 @@ class Latencies:
     def record(self, request: RangeRequest, began_ns: int, token: str) -> None:
         """A request that began then is being answered now."""
         took_ns = self.clock.boot_ns() - began_ns
-        self.by_name[name_of(request)].record(took_ns)
+        if type(request) is Read:
+            (self._reads if request.scan is None else self._scans).record(took_ns)
+        else:
+            self._by_kind[type(request)].record(took_ns)
         if self._slow_ns and took_ns >= self._slow_ns:
             self.slow += 1
             self._log(request, took_ns, token)

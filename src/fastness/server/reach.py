@@ -8,7 +8,7 @@ the participants named them, and only say whom to tell.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Sequence
 
 from fastness.errors import PermissionDenied
 from fastness.ranges.identity import anchor_of
@@ -50,32 +50,27 @@ def _operations_in_content(content: Content) -> int:
 
 def outside(access: Access, body: Body) -> PermissionDenied | None:
     """The refusal of a request that names something outside the holder's key space."""
-    prefix = access.prefix
-    for key in _keys_in(body):
-        if not key.startswith(prefix):
-            return _denied(access, f"key {_short(key)}")
+    keys = _keys_in(body)
+    # The least and the greatest speak for all between them.
+    if keys and (min(keys) < access.begin or max(keys) >= access.end):
+        key = next(key for key in keys if not key.startswith(access.prefix))
+        return _denied(access, f"key {_short(key)}")
     for begin, end in _intervals_in(body):
         if not access.begin <= begin <= end <= access.end:
             return _denied(access, f"interval {_short(begin)} to {_short(end)}")
     return None
 
 
-def _keys_in(body: Body) -> Iterable[bytes]:
+def _keys_in(body: Body) -> Sequence[bytes]:
     if type(body) is Read or type(body) is Reserve:
         return body.keys
     if type(body) is CommitOne or type(body) is Prepare:
-        return _keys_of_commit(body)
+        # A stamp comes after its prefix, so the key lies where the prefix does.
+        stamps = [stamped.prefix for stamped in body.content.stamped_keys]
+        return [anchor_of(body.id), *keys_of(body.content), *stamps]
     if type(body) is Decide:
         return (anchor_of(body.id),)
     return ()
-
-
-def _keys_of_commit(body: CommitOne | Prepare) -> Iterator[bytes]:
-    yield anchor_of(body.id)
-    yield from keys_of(body.content)
-    # A stamp comes after its prefix, so the key lies where the prefix does.
-    for stamped in body.content.stamped_keys:
-        yield stamped.prefix
 
 
 def _intervals_in(body: Body) -> Iterable[Interval]:
