@@ -74,6 +74,10 @@ class InterruptsDeferred:
         self.arrived = False
         if callable(self._handler):
             self._handler(_SIGINT, None)
+        elif self._handler == signal.SIG_DFL:
+            # The system ends the program.
+            _set_handler(_SIGINT, self._handler)
+            signal.raise_signal(_SIGINT)
 
     def __exit__(
         self,
