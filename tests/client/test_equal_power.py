@@ -16,7 +16,7 @@ from fastness import AtLeast, Within
 from fastness.client import AsyncDatabase, AsyncTransaction, Database, Transaction
 from fastness.client.cluster.transaction import BlockingTransaction, ClusterTransaction
 from fastness.encoding import counters
-from fastness.errors import FastnessError, NotFresh
+from fastness.errors import FastnessError, NotFresh, UsageError
 from fastness.runtime import ManualClock
 from tests.transactions.databases import beside
 
@@ -168,6 +168,19 @@ def test_every_engine_takes_the_options_of_reads(database: Database) -> None:
                 assert list(tx.scan_all(b"a", b"z", cache=cache)) == [(b"k", b"1")]
                 tx.set(b"zz", b"1")
     assert database.get(b"zz") == b"1"
+
+
+def test_wrong_keys_are_refused_however_they_are_read(database: Database) -> None:
+    """Also where a cache is looked at first: no other type, no system key, none too long."""
+    mistake: Any
+    for mistake in ("text", None, b"\xff\x02", b"k" * 9_000):
+        for cache in (None, False, True):
+            with pytest.raises(UsageError, match="key"):
+                database.get(mistake, cache=cache)
+            with pytest.raises(UsageError, match="key"):
+                database.get_many([b"ok", mistake], cache=cache)
+            with pytest.raises(UsageError, match="key"):
+                database.transaction(cache=cache).get(mistake)
 
 
 def test_a_database_for_inspection_may_not_be_fresh_enough(tmp_path: Path) -> None:

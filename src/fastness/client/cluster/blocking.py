@@ -20,6 +20,7 @@ from fastness.client.embedded import Embedded
 from fastness.client.figures import DatabaseStat
 from fastness.client.freshness import Freshness
 from fastness.client.transaction import Transaction
+from fastness.encoding.intervals import USER_END
 from fastness.encoding.timestamps import Timestamp
 from fastness.errors import DatabaseClosed, FastnessError
 from fastness.hosting import Watch
@@ -99,7 +100,8 @@ class BlockingBacking:
     def get(self, key: bytes, cache: bool | None, freshness: Freshness | None) -> bytes | None:
         """The value of a key: one message, or none on a hit."""
         cluster = self._cluster
-        if (cluster.caching if cache is None else cache) and freshness is None:
+        caching = cluster.caching if cache is None else cache
+        if caching and freshness is None and type(key) is bytes and key < USER_END:
             # A hit needs no other thread to stand still.
             entry = self._near.glance(self.core.space + key, self._process.clock.boot_ns())
             if entry is not None and not entry.expires:
