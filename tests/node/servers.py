@@ -11,6 +11,7 @@ from fastness.client.cluster import ClusterClient
 from fastness.limits import Limits
 from fastness.node import ServerNode
 from fastness.node.waiting import pause
+from fastness.runtime import Clock
 from fastness.runtime.local import LocalNetwork
 from fastness.storage import MemoryStore, RocksStore, Store
 
@@ -28,6 +29,8 @@ class Premises:
         self.network = network
         self.limits = limits or Limits()
         self.server: ServerNode | None = None
+        self.clock: Clock | None = None
+        """The clock of servers to be started, the machine's own without one."""
         self._directory = directory
         self._names = 0
 
@@ -40,7 +43,7 @@ class Premises:
     async def start(self, store: Store | None = None) -> ServerNode:
         """Start the next server."""
         self._names += 1
-        process = self.network.process(f"server#{self._names}")
+        process = self.network.process(f"server#{self._names}", clock=self.clock)
         reopen = None if self._directory is None else self.open_store
         self.server = ServerNode(process, store or self.open_store(), self.limits, reopen=reopen)
         await self.server.start()

@@ -14,6 +14,7 @@ from fastness.encoding.timestamps import to_milliseconds
 from fastness.errors import DirectoryHeld
 from fastness.hosting.marks import CACHES_MARK
 from fastness.limits import Limits
+from fastness.runtime import ManualClock
 from fastness.storage import RocksStore
 from tests.node.servers import Premises, serving
 
@@ -177,3 +178,24 @@ def test_many_clients_at_once_lose_nothing(tmp_path: Path) -> None:
             assert await other.get(b"own %d" % number) == b"5"
 
     serving(scenario, tmp_path / "data")
+
+
+def test_a_machine_that_was_suspended_serves_on() -> None:
+    """Its leases are found lapsed and proved again; no session is lost, nothing is taken over."""
+
+    async def scenario(premises: Premises) -> None:
+        premises.clock = clock = ManualClock()
+        server = await premises.start()
+        client = premises.client()
+        await client.set(b"a", b"1")
+        before = (server.counts.sessions, server.counts.claims_won)
+        renewals = server.counts.renewals
+        clock.advance(milliseconds=3_600_000)
+        assert await client.get(b"a") == b"1"
+        await client.set(b"a", b"2")
+        await premises.until(lambda: server.counts.renewals > renewals + 4)
+        assert await client.get(b"a") == b"2"
+        assert (server.counts.sessions, server.counts.claims_won) == before
+        assert server.counts.leases_lost == server.counts.sessions_lost == 0
+
+    serving(scenario, limits=replace(Limits(), lease_ms=900))

@@ -44,8 +44,8 @@ class _Session:
         self.ends_ns = 0
         self.ending: asyncio.Task[None] | None = None
         self.overdue = False
-        """Found past its end once. A process that stood still finds its timers first, and its
-        own renewal after them: only a session found so twice has ended."""
+        """Found past its end once. A machine that was suspended wakes up long past it, before its
+        own renewal is due: only a session found so twice, half its time apart, has ended."""
 
 
 class _Watch:
@@ -193,7 +193,7 @@ class LocalCoordinator:
             self._process.call_later(left_ms, self._due, number)
         elif not session.overdue:
             session.overdue = True
-            self._process.call_later(session.ttl_ms / 8, self._due, number)
+            self._process.call_later(session.ttl_ms / 2, self._due, number)
         else:
             self._process.note(f"session {number} expired")
             session.ending = self._process.spawn(
