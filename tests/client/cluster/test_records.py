@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from fastness.client import AsyncTransaction
@@ -59,6 +61,48 @@ def test_records_and_indexes(stage: Play) -> None:
                 assert found.name == "n2"
 
     stage(scenario, borders=(b"\xff\x01", b"\xff\x02", b"\xff\x02\x15"))
+
+
+def test_one_builder_is_enough(stage: Play) -> None:
+    """Clients that register the same index leave its building to one, and all can read it."""
+
+    class Before(Entity, key="number", kind="Thing"):
+        """Before."""
+
+        number: int
+        size: int
+
+    class After(Entity, key="number", kind="Thing"):
+        """With an index."""
+
+        number: int
+        size: int
+        by_size = Index("size")
+
+    async def scenario(scene: Stage) -> None:
+        async with scene.client(schema=[Before]) as old:
+
+            async def fill(tx: AsyncTransaction) -> None:
+                for number in range(1_500):
+                    await tx.put(Before(number=number, size=number % 3))
+
+            await old.run(fill)
+        clients = [scene.client() for _ in range(4)]
+        await asyncio.gather(*(client.use(After) for client in clients))
+        readable = (client.wait_until_readable(After.by_size, timeout=60) for client in clients)
+        assert await asyncio.gather(*readable) == [True] * len(clients)
+
+        async def count(tx: AsyncTransaction) -> int:
+            return await tx.count(After.by_size, 1)
+
+        for client in clients:
+            assert await client.run(count) == 500
+        commits = sorted(client.counts.commits.one_range for client in clients)
+        assert sum(commits[:-1]) < commits[-1] + 10, commits
+        for client in clients:
+            await client.close()
+
+    stage(scenario)
 
 
 def test_an_index_is_built_under_clients(stage: Play) -> None:

@@ -16,9 +16,12 @@ from fastness.client.cluster.background import Sleep
 from fastness.client.cluster.core import ClusterCore
 from fastness.client.cluster.transaction import ClusterTransaction
 from fastness.client.running import ELDEST, run_async
+from fastness.client.transaction import AsyncTransaction
 from fastness.encoding.timestamps import Timestamp
 from fastness.errors import (
+    Conflict,
     DeadlineExceeded,
+    FastnessError,
     MaybeCommitted,
     Retryable,
     SchemaError,
@@ -32,12 +35,37 @@ from fastness.model import (
     build_step_async,
     register_async,
 )
+from fastness.model.layout import registry_key
 from fastness.model.operations import Schema
 
 LOOK_MS = 200.0
 """Between two looks at what others have built."""
 
+BUSY_MS = 1_000.0
+"""The longest pause of a builder that met another one."""
+
+BUILDER_PLACES = (registry_key("build"), registry_key("clear"))
+"""What keys begin with that say how far a builder has come."""
+
 _log = logging.getLogger("fastness.upkeep")
+
+
+class _OvertakenError(Exception):
+    """Another client takes the same steps."""
+
+
+class _PoliteAttempts(ClusterAttempts):
+    """Attempts of a step of building, which end where another builder was faster.
+
+    A conflict over anything else than the place where the builder stands is a writer's: then the
+    step is taken again at once, as any transaction.
+    """
+
+    async def failed(self, tx: AsyncTransaction, error: FastnessError) -> None:
+        """Pause, or raise."""
+        if isinstance(error, Conflict) and error.key.startswith(BUILDER_PLACES):
+            raise _OvertakenError from error
+        await super().failed(tx, error)
 
 
 class Records:
@@ -102,22 +130,29 @@ class Records:
             while self._pending() and not calls.is_closed:
                 began_ns = calls.process.clock.boot_ns()
                 try:
-                    more = await self._build_step(self.problems)
-                except (Retryable, DeadlineExceeded, MaybeCommitted):
-                    # Nobody serves now, or another builder is faster: the next step finds out.
-                    more = True
-                if not more:
-                    return
+                    if not await self._build_step(self.problems, polite=True):
+                        return
+                except _OvertakenError:
+                    # One builder is enough. Should it die, this one looks again soon.
+                    pause_ms = self.core.random.uniform(BUSY_MS / 2, BUSY_MS)
+                    await Sleep(calls, pause_ms).over()
+                    await self._register(())
+                    continue
+                except (Retryable, DeadlineExceeded, MaybeCommitted) as error:
+                    _log.info("a step of building failed, the next one goes on: %s", error)
                 took_ms = (calls.process.clock.boot_ns() - began_ns) / 1e6
                 await Sleep(calls, min(took_ms, self.core.limits.prune_pause_ms)).over()
         finally:
             self._building = False
 
-    async def _build_step(self, problems: dict[str, str]) -> bool:
-        """One step of building; whether there may be more."""
-        attempts = ClusterAttempts(self, self._begin, None, ELDEST)
+    async def _build_step(self, problems: dict[str, str], *, polite: bool = False) -> bool:
+        """One step of building; whether there may be more. A polite one gives way to others."""
+        attempts = _PoliteAttempts if polite else ClusterAttempts
         step: BuildStep | None = await run_async(
-            attempts, build_step_async, (frozenset(problems),), {}
+            attempts(self, self._begin, None, ELDEST),
+            build_step_async,
+            (frozenset(problems),),
+            {},
         )
         if step is None:
             return False
