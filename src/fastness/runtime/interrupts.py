@@ -48,11 +48,13 @@ class InterruptsDeferred:
     do no more than wake it.
     """
 
-    __slots__ = ("_handler", "_noted", "arrived")
+    __slots__ = ("_handler", "_noted", "arrived", "defers")
 
     def __init__(self, noted: Callable[[], object] | None = None) -> None:
         self.arrived = False
         """Whether one waits to be delivered."""
+        self.defers = False
+        """Whether this is the thread that signals are delivered in, and there is a handler."""
         self._noted = noted
         self._handler: Any = None
 
@@ -62,6 +64,7 @@ class InterruptsDeferred:
         # A handler that was not set from Python could not be put back: it is left alone.
         if get_ident() == _main and _get_handler(_SIGINT) is not None:
             self._handler = _set_handler(_SIGINT, self._note)
+            self.defers = True
         return self
 
     def _note(self, _number: int, _frame: FrameType | None) -> None:

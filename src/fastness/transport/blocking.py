@@ -32,6 +32,7 @@ from fastness.transport.dialing import (
     too_long,
     too_much_waits,
 )
+from fastness.transport.framing import pack_length
 from fastness.transport.lines import Line
 from fastness.transport.links import DialedLink
 from fastness.transport.pump import Pump, PumpTask, PumpTimer
@@ -120,9 +121,11 @@ class BlockingProcess:
             self.counts.oversized += 1
             self._drop([frame], too_long(to, len(frame), line.frame_bytes))
             return
-        if not line.waiting:
+        waiting = line.waiting
+        if not waiting:
             self._dirty.append(line)
-        line.send(frame)
+        waiting.append(pack_length(len(frame)))
+        waiting.append(frame)
 
     def call_later(
         self, milliseconds: float, callback: Callable[..., object], *args: object

@@ -24,7 +24,6 @@ from fastness.transport.addresses import Place, TcpPlace
 from fastness.transport.connections import keep_alive
 from fastness.transport.counts import TransportCounts
 from fastness.transport.dialing import dial_error
-from fastness.transport.framing import pack_length
 from fastness.transport.links import DialedLink, is_malformed
 from fastness.transport.pump import Pump
 
@@ -195,7 +194,7 @@ class Line:
                 return
             self._take(bytes(buffer[:size]))
             # The system tells of what is left; TLS may have taken it from there already.
-            if not isinstance(line, ssl.SSLSocket):
+            if self._tls is None:
                 return
 
     def _take(self, data: bytes) -> None:
@@ -228,11 +227,6 @@ class Line:
 
     # ----------------------------------------------------------------- writing
 
-    def send(self, frame: bytes) -> None:
-        """Let a message wait for the next flush."""
-        self.waiting.append(pack_length(len(frame)))
-        self.waiting.append(frame)
-
     def flush(self) -> None:
         """Write what waits, as far as the system takes it."""
         waiting = self.waiting
@@ -257,7 +251,8 @@ class Line:
             except _AGAIN:
                 sent = 0
             if sent == len(data):
-                self._wait_for(_IN)
+                if self._events != _IN:
+                    self._wait_for(_IN)
                 return
             data = data[sent:]
         backlog += data

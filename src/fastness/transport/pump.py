@@ -176,7 +176,7 @@ class Pump:
         self._lock.acquire()
         self._owner = get_ident()
         self._users += 1
-        if in_main_thread():
+        if interrupts.defers:
             self._main_interrupts = interrupts
         try:
             return self._run(coroutine, interrupts)
@@ -249,7 +249,8 @@ class Pump:
         self._leads_for = future
         try:
             while True:
-                self._call_back()
+                if self.loop.ready:
+                    self._call_back()
                 if future.done() or self._is_closed:
                     return
                 if interrupts is not None and interrupts.arrived:
@@ -325,15 +326,18 @@ class Pump:
             self.loop.call_exception_handler({"message": "a callback failed", "exception": error})
 
     def _poll(self) -> None:
+        """Wait, take what arrives, and call back whoever's time has come."""
         timers = self._timers
         while timers and timers[0][2].callback is None:
             heapq.heappop(timers)
-        timeout_ms = SLEEP_MS_MAX
+        timeout_ms, are_due = SLEEP_MS_MAX, False
         self._polls_until_ns = 1 << 63
         if timers:
-            self._polls_until_ns = timers[0][0]
-            left_ns = timers[0][0] - self._clock.boot_ns()
-            timeout_ms = max(0, min(-(-left_ns // NANOSECONDS_PER_MILLISECOND), SLEEP_MS_MAX))
+            self._polls_until_ns = due_ns = timers[0][0]
+            left_ns = due_ns - self._clock.boot_ns()
+            timeout_ms = min(-(-left_ns // NANOSECONDS_PER_MILLISECOND), SLEEP_MS_MAX)
+            if left_ns <= 0:
+                timeout_ms, are_due = 0, True
         poll = self._poller.poll
         owner, self._owner = self._owner, 0
         self._lock.release()
@@ -350,6 +354,9 @@ class Pump:
             elif number == self._wake_read:
                 with suppress(BlockingIOError):
                     os.read(number, WAKE_BYTES)
+        if are_due or not events:
+            # After anything else the clock need not be asked: the next turn sees what is due.
+            self._call_back()
 
     def _wake(self) -> None:
         # A full pipe wakes as well as one byte more; a closed one has nobody to wake.
