@@ -79,6 +79,26 @@ class StoreConformance:
             "two",
         ]
 
+    def test_keys_looked_up_together_are_what_each_is_alone(self, home: Home) -> None:
+        """Fresh, overwritten, deleted, expiring and absent ones, at every timestamp."""
+        store = home.open()
+        writer = Writer(store)
+        keys = [b"key %d" % number for number in range(40)]
+        for timestamp in range(1, 9):
+            writes: dict[bytes, bytes | None] = {
+                key: None if (place + timestamp) % 5 == 0 else b"%d at %d" % (place, timestamp)
+                for place, key in enumerate(keys)
+                if (place * timestamp) % 3 == 0
+            }
+            brief = {key: timestamp + 2 for key, value in writes.items() if value and key[-1] % 2}
+            writer.apply(CommittedWrites(timestamp, writes, expiries=brief))
+        wanted = [*reversed(keys), b"absent", keys[0], keys[0]]
+        for at in range(10):
+            alone = [store.get(key, at) for key in wanted]
+            for count in (1, 3, 4, 5, len(wanted)):
+                assert store.get_many(wanted[:count], at) == alone[:count]
+        assert store.get_many([], 5) == []
+
     def test_keys_with_zeros_and_prefixes_stay_apart(self, home: Home) -> None:
         """History of keys that begin with one another, or hold zero bytes, does not mix."""
         store = home.open()
@@ -536,12 +556,14 @@ def calls(store: Store, writer: Writer) -> list[Call]:
         lambda: store.newest(b"a"),
         lambda: store.get(b"a", 1),
         lambda: store.get_many([b"a"], 1),
+        lambda: store.get_many([b"a", b"b", b"c", b"d", b"e"], 1),
         lambda: store.scan(ALL_KEYS, at=1, limit=1),
         lambda: store.scan_newest(ALL_KEYS, limit=1),
         lambda: store.apply(batch),
         store.sync,
         lambda: store.open_range(RANGE, 99),
         lambda: store.range_epoch(RANGE),
+        lambda: store.range_number(RANGE),
         lambda: store.range_records(RANGE),
         lambda: store.settle(RANGE, writer.epoch, writer.number),
         lambda: store.state("a"),

@@ -18,6 +18,7 @@ from tests.storage.homes import ALL_KEYS, SMALL
 from tests.storage.scenes import LAST, Scene, contents, flip, make_scene
 
 PARTS = 40
+KEYS_TOGETHER = 16
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +62,21 @@ def scanned(store: Store, *, reverse: bool = False, at: int = LAST) -> dict[byte
     return {key: value_of(cell) for key, cell in found}
 
 
+def looked_up_together(store: Store, truth: dict[bytes, bytes], at: int) -> bool:
+    """Hold keys looked up in one call to the truth, or all of them to `StoreDamaged`."""
+    keys = sorted(truth)
+    met = False
+    for begin in range(0, len(keys), KEYS_TOGETHER):
+        wanted = [*keys[begin : begin + KEYS_TOGETHER], b"absent"]
+        cells = outcome(partial(store.get_many, wanted, at))
+        if not isinstance(cells, list):
+            met = True
+            continue
+        found = [None if cell is None else value_of(cell) for cell in cells]
+        assert found == [*(truth[key] for key in wanted[:-1]), None]
+    return met
+
+
 def check_answers(store: Store) -> bool:
     """Hold every read to the truth or to `StoreDamaged`; whether any read met the damage."""
     truth = contents(LAST)
@@ -69,6 +85,8 @@ def check_answers(store: Store) -> bool:
         assert value in (truth[key], StoreDamaged)
         met = met or value is StoreDamaged
     past = contents(LAST - 50)
+    met = looked_up_together(store, truth, LAST) or met
+    met = looked_up_together(store, past, LAST - 50) or met
     for reverse in (False, True):
         now = outcome(partial(scanned, store, reverse=reverse))
         then = outcome(partial(scanned, store, reverse=reverse, at=LAST - 50))
