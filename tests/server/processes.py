@@ -156,14 +156,16 @@ def starting(
     *words: object,
     listen: str = ANY_PORT,
     extra: Mapping[str, str] | None = None,
-    before: tuple[str, ...] = (),
+    served: str = "",
 ) -> Iterator[ServerProcess]:
-    """A server over a directory, on free ports; `before` wraps its command line."""
+    """A server over a directory, or over what `served` says, on free ports."""
     log = directory.with_name(f"{directory.name}.log")
-    line = command("serve", directory, "--listen", listen, "--admin", ANY_PORT, "--json", *words)
+    line = command(
+        "serve", served or directory, "--listen", listen, "--admin", ANY_PORT, "--json", *words
+    )
     with log.open("ab") as stderr:
         process = subprocess.Popen(
-            [*before, *line], stdout=subprocess.PIPE, stderr=stderr, env=environment(extra)
+            line, stdout=subprocess.PIPE, stderr=stderr, env=environment(extra)
         )
     with process:
         try:

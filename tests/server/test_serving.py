@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -112,6 +113,21 @@ def test_slow_requests_are_logged(tmp_path: Path) -> None:
         assert line["milliseconds"] >= 1
         assert line["first"] == "b'slow'"
         assert line["operations"] == 1
+
+
+def test_serving_memory() -> None:
+    """A database without a directory, for trying and for tests."""
+    with TemporaryDirectory() as folder, serving(Path(folder) / "log", served="memory:") as server:
+
+        async def scenario() -> None:
+            async with connected(server) as client:
+                await client.set(b"a", b"1")
+                assert await client.get(b"a") == b"1"
+
+        play(scenario())
+        assert server.get("/status").document["directory"] == "memory:"
+        assert server.end() == 0
+        assert [path.name for path in Path(folder).iterdir()] == ["log.log"]
 
 
 class Workers:

@@ -135,5 +135,21 @@ def test_tls(tmp_path: Path) -> None:
         assert _certificate(server.port) == before
 
 
+def test_admin_pages_beyond_this_machine(tmp_path: Path) -> None:
+    """They speak TLS with the server's certificate, since tokens are shown to them."""
+    words = ("--tls-cert", SERVER[0], "--tls-key", SERVER[1], "--admin", "0.0.0.0:0")
+    with serving(tmp_path / "data", *words) as server:
+        admin = server.told["admin"]
+        assert admin.startswith("https://0.0.0.0:")
+        context = ssl.create_default_context(cafile=str(CERTIFICATES / "authority.pem"))
+        place = ("127.0.0.1", int(admin.rpartition(":")[2]))
+        with (
+            socket.create_connection(place) as line,
+            context.wrap_socket(line, server_hostname="127.0.0.1") as encrypted,
+        ):
+            encrypted.sendall(b"GET /readyz HTTP/1.1\r\nhost: h\r\nconnection: close\r\n\r\n")
+            assert encrypted.recv(15) == b"HTTP/1.1 200 OK"
+
+
 def _certificate(port: str) -> str:
     return ssl.get_server_certificate(("127.0.0.1", int(port)))

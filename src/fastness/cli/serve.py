@@ -34,7 +34,7 @@ DirectoryArgument = Annotated[
     str | None,
     typer.Argument(
         metavar="[DIRECTORY]",
-        help="The database's directory, created if it is not there (./data).",
+        help="The database's directory, created if absent (./data); 'memory:' for none.",
         show_default=False,
     ),
 ]

@@ -44,10 +44,13 @@ from fastness.server.sources import Configuration
 from fastness.server.store_watch import StoreTimes
 from fastness.server.systemd import Systemd
 from fastness.server.token_watch import TokenWatch
-from fastness.storage import RocksStore
+from fastness.storage import MemoryStore, RocksStore, Store
 from fastness.transport.addresses import place_of
 from fastness.transport.grants import Grant, Peer
 from fastness.transport.network import NetworkProcess
+
+MEMORY = "memory:"
+"""Instead of a directory: a database that is gone with its server, for trying and for tests."""
 
 COME_BACK_MS = 1_000
 """When clients of a server that goes down should ask again."""
@@ -148,7 +151,7 @@ class Program:
         )
         self._latencies = Latencies(self._clock, slow_ms=settings.log.slow_ms)
         store_times = StoreTimes()
-        open_store = partial(RocksStore.open, Path(settings.directory), limits=settings.limits)
+        open_store = _store_opener(settings)
         # Opening reads the log again after a crash: the loop turns meanwhile.
         store = await asyncio.to_thread(open_store)
         self._gate = ServerGate(self._process.address, self._process.grant_of, self._latencies)
@@ -157,7 +160,7 @@ class Program:
             store,
             settings.limits,
             gate=self._gate,
-            reopen=open_store,
+            reopen=None if settings.directory == MEMORY else open_store,
             watch=store_times,
         )
         self._stack.push_async_callback(self._node.stop)
@@ -211,7 +214,9 @@ class Program:
         return f"{'https' if encrypted else 'http'}://{admin.place}"
 
     def _about(self) -> dict[str, object]:
-        directory = str(Path(self.settings.directory).resolve())
+        directory = self.settings.directory.removeprefix("file:")
+        if directory != MEMORY:
+            directory = str(Path(directory).resolve())
         return {"directory": directory, "urls": self._doors.urls()}
 
     def _announce(self, announce: Callable[[Announcement], None], admin: HttpServer | None) -> None:
@@ -366,6 +371,14 @@ async def _ended(task: asyncio.Task[Any]) -> None:
     task.cancel()
     with suppress(asyncio.CancelledError, FastnessError):
         await task
+
+
+def _store_opener(settings: Settings) -> Callable[[], Store]:
+    """Opens what `directory` names."""
+    if settings.directory == MEMORY:
+        return MemoryStore
+    directory = Path(settings.directory.removeprefix("file:"))
+    return partial(RocksStore.open, directory, limits=settings.limits)
 
 
 def _judge(grant: Grant, _peer: Peer) -> FastnessError | None:

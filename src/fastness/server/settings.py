@@ -74,9 +74,9 @@ class LogSettings(msgspec.Struct, frozen=True, kw_only=True):
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Everything; see the module's page."""
 
-    directory: Annotated[str, Meta(description="where the database is, created if absent")] = (
-        "./data"
-    )
+    directory: Annotated[
+        str, Meta(description="where the database is, created if absent; `memory:`: nowhere")
+    ] = "./data"
     listen: Annotated[
         tuple[str, ...],
         Meta(description="HOST:PORT for clients over TCP; port 0 takes any that is free"),

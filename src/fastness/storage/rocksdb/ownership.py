@@ -95,7 +95,10 @@ def _write_owner(handle: int) -> None:
 
 
 def _held_by(directory: Path, owner: Owner | None) -> str:
-    advice = "write through that process or close it there, or open it here with read_only=True"
+    advice = (
+        "write through that process or close it there, or open it here with read_only=True; "
+        "processes share a database through a server ('fastness serve', then its URL)"
+    )
     if owner is None:
         return f"{directory} is held by another process: {advice}"
     if owner.pid == os.getpid() and owner.host == socket.gethostname():
