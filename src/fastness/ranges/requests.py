@@ -141,13 +141,12 @@ class Content(msgspec.Struct, frozen=True, array_like=True):
 
 def keys_of(content: Content) -> list[bytes]:
     """Every single key a content names."""
-    return [
-        *content.read_keys,
-        *(write.key for write in content.writes),
-        *content.atomics,
-        *content.stamped_values,
-        *content.write_keys,
-    ]
+    keys = [write.key for write in content.writes]
+    if content.read_keys:
+        keys += content.read_keys
+    if content.atomics or content.stamped_values or content.write_keys:
+        keys += [*content.atomics, *content.stamped_values, *content.write_keys]
+    return keys
 
 
 def intervals_of(content: Content) -> list[Interval]:

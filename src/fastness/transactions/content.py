@@ -57,6 +57,9 @@ def cut(content: Content, ranges: RangeMap) -> list[Part] | None:
     """
     keys = keys_of(content)
     intervals = intervals_of(content)
+    if len(keys) == 1 and not intervals:
+        holder = ranges.holder_of(keys[0])
+        return None if holder is None else [Part(holder, content)]
     low = min(keys) if not intervals else min([*keys, *(begin for begin, _end in intervals)])
     first = ranges.holder_of(low)
     if first is None:

@@ -60,10 +60,14 @@ class CommitCounts:
 class _Running:
     """A commit under way."""
 
-    __slots__ = ("due_ns", "hold", "machine", "pace", "waiters")
+    __slots__ = ("began_ns", "due_ns", "hold", "machine", "pace", "waiters")
 
-    def __init__(self, machine: CommitMachine, due_ns: int, hold: Hold | None) -> None:
+    def __init__(
+        self, machine: CommitMachine, began_ns: int, due_ns: int, hold: Hold | None
+    ) -> None:
         self.machine = machine
+        self.began_ns = began_ns
+        """When it was sent first, by the boot clock."""
         self.due_ns = due_ns
         """When it is given up, by the boot clock."""
         self.pace: Pace | None = None
@@ -100,7 +104,7 @@ class Commits:
         """Make sure that the newest timestamp held is new enough for an id to be born from it.
 
         An id lives as long as outcomes are kept, and a promise of several ranges as long as its
-        deadline, both counted from there. Whoever has just read needs nothing more.
+        deadline, both counted from there. Whoever has just read or written needs nothing more.
         """
         fresh_within, limits = self._timestamps.fresh_within, self._limits
         if fresh_within(limits.prepare_ms / BIRTHS_PER_WINDOW):
@@ -140,7 +144,8 @@ class Commits:
             # Without a hold the leaseholder must tell this client like any other.
             lease_of=_no_lease if hold is None else self._lease_of,
         )
-        running = _Running(machine, calls.process.clock.boot_ns() + self._lasts_ns, hold)
+        now_ns = calls.process.clock.boot_ns()
+        running = _Running(machine, now_ns, now_ns + self._lasts_ns, hold)
         self._running[identity] = running
         if self._timer is None:
             # One for all: nearly every commit ends long before.
@@ -245,6 +250,9 @@ class Commits:
     def _settle(self, running: _Running, settled: Settled) -> None:
         self._running.pop(running.machine.id, None)
         self._count(running, settled)
+        if 0 < settled.timestamp <= self._calls.issued:
+            # Issued since it was sent: whoever only writes needs no other timestamp.
+            self._timestamps.heard(running.began_ns)
         if settled.error is not None and not isinstance(settled.error, Conflict):
             self._calls.process.note(f"commit {shown(running.machine.id)} ended: {settled.error}")
         if running.hold is not None:

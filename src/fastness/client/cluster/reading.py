@@ -294,6 +294,14 @@ class ClusterReading(TransactionCore):
         """Everything read and written, in one piece; sorted, as the order shows on the wire."""
         expiries = buffer.expiries
         outside = self._core.outside
+        if self._only_writes(buffer):
+            return Content(
+                writes=[
+                    Write(outside(key), value, expiries.get(key, 0))
+                    for key, value in buffer.writes.items()
+                ],
+                size=buffer.bytes,
+            )
         return Content(
             read_timestamp=self.read_timestamp if self._view.drawn else 0,
             read_keys=sorted(map(outside, self._read_keys)),
@@ -316,6 +324,21 @@ class ClusterReading(TransactionCore):
             write_intervals=self._pairs(self._write_intervals or ()),
             alive_until=self._alive_until,
             size=buffer.bytes,
+        )
+
+    def _only_writes(self, buffer: WriteBuffer) -> bool:
+        """Whether nothing was read, and keys were only set or deleted."""
+        return not (
+            self._read_keys
+            or self._read_intervals
+            or self._write_keys
+            or self._write_intervals
+            or self._view.drawn
+            or self._alive_until
+            or buffer.erased
+            or buffer.atomics
+            or buffer.stamped_keys
+            or buffer.stamped_values
         )
 
     def _pairs(self, intervals: Iterable[KeyInterval]) -> list[Interval]:

@@ -42,6 +42,11 @@ class Timestamps:
         age_ns = self._calls.process.clock.boot_ns() - self._drawn_ns
         return age_ns <= milliseconds * 1_000_000
 
+    def heard(self, since_ns: int) -> None:
+        """The newest timestamp known was issued after `since_ns`, by the boot clock."""
+        if self._drawn_ns is None or self._drawn_ns < since_ns:
+            self._drawn_ns = since_ns
+
     def read(self) -> Waiter:
         """A timestamp issued from now on."""
         return self._wait(self._readers)
