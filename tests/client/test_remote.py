@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
+import signal
 import ssl
 import tempfile
 import threading
@@ -306,6 +307,39 @@ def test_a_blocking_database_may_be_used_inside_a_loop(server: RunningServer) ->
 
     with fastness.open(server.url) as db:
         assert asyncio.run(everything(db)) == b"1"
+
+
+def test_ctrl_c_ends_a_call_and_not_the_client(server: RunningServer) -> None:
+    """A commit it interrupts goes on; its id tells what became of it; all else works as before."""
+    stopped, goes_on = threading.Event(), threading.Event()
+
+    async def stop() -> None:
+        stopped.set()
+        goes_on.wait(PATIENCE_SECONDS)
+
+    def strike() -> None:
+        stopped.wait(PATIENCE_SECONDS)
+        # The main thread is at its socket: there is nothing to read before the server goes on.
+        while not tx.id:
+            goes_on.wait(0.001)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    with fastness.open(server.url) as db:
+        db.set(b"warm", b"1")
+        tx = db.transaction()
+        tx.set(b"a", b"1")
+        holding = Worker(lambda: server.do(stop()))
+        assert stopped.wait(PATIENCE_SECONDS)
+        striking = Worker(strike)
+        with pytest.raises(KeyboardInterrupt):
+            tx.commit()
+        goes_on.set()
+        holding.result()
+        striking.result()
+        committed = db.outcome(tx.id)
+        assert committed is not None
+        assert db.get(b"a") == b"1"
+        assert db.set(b"a", b"2") > committed
 
 
 def answer_of(function: Callable[[], object]) -> int:
