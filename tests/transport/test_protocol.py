@@ -17,7 +17,7 @@ from fastness.errors import FastnessError
 from fastness.limits import Limits
 from fastness.placement.descriptors import Descriptor
 from fastness.ranges.requests import Content, Scan, Stamped, Write
-from fastness.server.gate import ALLOWED
+from fastness.server.roles import ALLOWED
 from fastness.transport.framing import HEADER_BYTES, FrameSplitter
 from fastness.wire.handshake import Control, decode_control, encode_control
 from fastness.wire.messages import Body, Frame, decode_frame, encode_frame
