@@ -1,6 +1,6 @@
 """One connection on an event loop: an `asyncio.Protocol` around a `Link`.
 
-Frames to be sent wait in `waiting` until its owner flushes it, so that all those of one turn of
+Frames to be sent wait in `waiting` until its owner flushes it, so that most of those of one turn of
 the loop leave in one write. A peer that does not read makes bytes pile up: a connection that was
 accepted then takes nothing more from it, and beyond `limits.connection_write_bytes` it is ended.
 """
