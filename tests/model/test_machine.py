@@ -8,10 +8,11 @@ whole database is checked: entries and totals equal what the records imply.
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any
+from typing import Any, ClassVar
 from uuid import UUID
 
 import pytest
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from msgspec.structs import replace
@@ -77,9 +78,11 @@ def without_version(record: Any) -> Any:  # noqa: ANN401 - a record of any class
 class Records(RuleBasedStateMachine):
     """Operations in transactions, compared with the model."""
 
+    kind: ClassVar[type[World]] = World
+
     def __init__(self) -> None:
         super().__init__()
-        self.world = World(*ALL)
+        self.world = self.kind(*ALL)
         self.committed = Model()
         self.model = Model()
         self.tx: TypedOperations = self.world.begin()
@@ -264,4 +267,21 @@ class Records(RuleBasedStateMachine):
         assert [without_version(user) for user in self.tx.every(User)] == users
 
 
+class ServedWorld(World):
+    """A world behind a server."""
+
+    place = "server"
+
+
+class ServedRecords(Records):
+    """The same behind a server, which prunes by itself."""
+
+    kind = ServedWorld
+
+    def sweep(self) -> None:
+        """Nothing to do."""
+
+
 TestRecords = Records.TestCase
+TestServedRecords = ServedRecords.TestCase
+TestServedRecords.settings = settings(max_examples=8)
