@@ -107,6 +107,17 @@ def test_a_changed_file_is_taken_up() -> None:
         authenticator.authenticate(gone.credential, LOCAL)
 
 
+def test_accounts_of_tokens_long_gone_are_forgotten() -> None:
+    """A token that was removed is shown as ended until the file changes once more."""
+    clock = ManualClock()
+    gone = issued(clock, "gone")
+    authenticator = Authenticator([gone.token], clock)
+    authenticator.replace([])
+    assert [one.ended for one in authenticator.accesses] == ["removed"]
+    authenticator.replace([])
+    assert authenticator.accesses == []
+
+
 def test_ends_are_news_once() -> None:
     """An account that ends is told of once, for its connections to be ended."""
     clock = ManualClock()

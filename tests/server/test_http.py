@@ -65,7 +65,7 @@ async def answer(request: Request) -> Response:
             "query": request.query,
             "bearer": request.bearer,
             "body": len(request.body),
-            "is_local": request.is_local,
+            "is_local": request.peer.is_local,
         }
     )
 

@@ -28,7 +28,7 @@ from fastness.server.exposition import CONTENT_TYPE, exposed
 from fastness.server.figures import Figures, families, shown
 from fastness.server.http import Request, Response, json_response
 from fastness.server.http_errors import error_document
-from fastness.transport.grants import Peer, Session
+from fastness.transport.grants import Session
 from fastness.wire.handshake import Role
 
 SESSIONS_SHOWN = 1_000
@@ -106,10 +106,9 @@ class Admin:
         return json_response(self._status_document())
 
     def _require_admin(self, request: Request) -> None:
-        if request.is_local and not request.bearer:
+        if request.peer.is_local and not request.bearer:
             return
-        peer = Peer(host="127.0.0.1" if request.is_local else "", is_local=request.is_local)
-        access = self._authenticator.recognize(request.bearer, peer)
+        access = self._authenticator.recognize(request.bearer, request.peer)
         if access.role is not Role.ADMIN:
             raise PermissionDenied(
                 f"/status of token {access.name!r}, whose role is {access.role.value}: use an "

@@ -15,6 +15,9 @@ from fastness.server.tokens import Allowance, Token, issue, parse_credential
 from fastness.transport.grants import Grant, Peer
 from fastness.wire.handshake import Role
 
+REMOVED = "removed"
+"""Why an account has ended whose token is not in the file any more."""
+
 EVERYBODY = "everybody"
 """The name of those who need no token."""
 
@@ -71,13 +74,16 @@ class Authenticator:
                 self._accesses[identity] = access_of(token)
             else:
                 access.allow(token.allowance, now_ns)
-        for identity, access in self._accesses.items():
+        for identity, access in list(self._accesses.items()):
             if identity not in self._tokens:
-                self._end(access, "removed")
+                if access.ended == REMOVED:
+                    # Its connections have ended since the last change.
+                    del self._accesses[identity]
+                self._end(access, REMOVED)
         self.look_at_the_clock()
 
     def look_at_the_clock(self) -> None:
-        """End the accounts whose time is up. Called every second or so, and at each entry."""
+        """End the accounts whose time is up. Called every second or so."""
         now_ms = self._clock.wall_ms()
         for identity, token in (self._tokens or {}).items():
             self._end(self._accesses[identity], token.ended(now_ms))
@@ -131,8 +137,8 @@ class Authenticator:
                 f"token fastness_{parsed.id}_.. is not known here: ask whoever runs the server "
                 "for another"
             )
-        self.look_at_the_clock()
         access = self._accesses[token.id]
+        self._end(access, token.ended(self._clock.wall_ms()))
         if access.ended:
             raise access.over()
         return access

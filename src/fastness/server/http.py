@@ -28,6 +28,7 @@ from fastness.errors import FastnessError
 from fastness.server.http_errors import error_document, retry_after, status_of
 from fastness.transport.addresses import Place
 from fastness.transport.connections import peer_of
+from fastness.transport.grants import Peer
 from fastness.transport.listening import Listener, bind
 
 HEAD_BYTES_MAX = 16 * 1024
@@ -47,9 +48,9 @@ class Request:
     path: str
     query: dict[str, str]
     headers: dict[str, str]
+    peer: Peer
+    """Who asked, as the operating system tells it: perhaps a proxy."""
     body: bytes = b""
-    is_local: bool = False
-    """Whether it came from this very machine."""
 
     @property
     def bearer(self) -> str:
@@ -249,14 +250,14 @@ class HttpConnection(asyncio.Protocol):
         target = urlsplit(head.target.decode("ascii", "replace"))
         headers = {name.decode(): value.decode("latin-1") for name, value in head.headers}
         transport = self._transport
-        is_local = transport is not None and peer_of(transport).is_local
+        peer = Peer(host="") if transport is None else peer_of(transport)
         return Request(
             head.method.decode(),
             unquote(target.path),
             dict(parse_qsl(target.query, keep_blank_values=True)),
             headers,
+            peer,
             bytes(self._body),
-            is_local,
         )
 
     async def _answer(self, request: Request) -> None:
@@ -277,7 +278,8 @@ class HttpConnection(asyncio.Protocol):
         if self._http.our_state is h11.DONE and self._http.their_state is h11.DONE:
             self._http.start_next_cycle()
             self._wait()
-            self._transport.resume_reading()
+            if not self._transport.is_closing():
+                self._transport.resume_reading()
             self._go_on()
         else:
             self._close()

@@ -152,8 +152,7 @@ class Program:
         self._latencies = Latencies(self._clock, slow_ms=settings.log.slow_ms)
         store_times = StoreTimes()
         open_store = _store_opener(settings)
-        # Opening reads the log again after a crash: the loop turns meanwhile.
-        store = await asyncio.to_thread(open_store)
+        store = await _opened(open_store)
         self._gate = ServerGate(self._process.address, self._process.grant_of, self._latencies)
         self._node = ServerNode(
             self._process,
@@ -371,6 +370,20 @@ async def _ended(task: asyncio.Task[Any]) -> None:
     task.cancel()
     with suppress(asyncio.CancelledError, FastnessError):
         await task
+
+
+async def _opened(open_store: Callable[[], Store]) -> Store:
+    """The store, opened on a thread: after a crash it reads its log again, and the loop turns.
+
+    A start that is ended meanwhile waits for it and closes it.
+    """
+    opening = asyncio.ensure_future(asyncio.to_thread(open_store))
+    try:
+        return await asyncio.shield(opening)
+    except asyncio.CancelledError:
+        with suppress(FastnessError):
+            (await opening).close()
+        raise
 
 
 def _store_opener(settings: Settings) -> Callable[[], Store]:
