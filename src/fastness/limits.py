@@ -46,9 +46,9 @@ class Limits:
     """The longest pause between two attempts."""
     ceiling_ms: int = 5_000
     """How far ahead of the clock the oracle's durable ceiling is raised."""
-    prune_step_keys: int = 2_000
-    """Versions removed in one background step."""
-    prune_pause_ms: int = 50
+    prune_step_keys: int = 250
+    """Versions removed in one background step: commits wait for one that is under way."""
+    prune_pause_ms: int = 10
     lease_ms: int = 3_000
     """How long a node's lease of its ranges, or of the oracle, lasts unless renewed."""
     tick_ms: int = 20
