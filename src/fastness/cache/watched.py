@@ -23,6 +23,8 @@ class WatchedKeys:
     def __init__(self) -> None:
         self.lost: Callable[[bytes], object] | None = None
         """Who is told of a key that is armed no more."""
+        self.lapsed: Callable[[], object] | None = None
+        """Who is told that a lease ended under which keys were armed, after those keys."""
         self._lease_of: dict[bytes, HeldLease | None] = {}
         self._ordered = SortedKeys()
         self._under: dict[HeldLease, dict[bytes, None]] = {}
@@ -79,8 +81,11 @@ class WatchedKeys:
 
     def void(self, lease: HeldLease) -> None:
         """A lease has ended."""
-        for key in list(self._under.get(lease, ())):
+        lost = list(self._under.get(lease, ()))
+        for key in lost:
             self._lose(key)
+        if lost and self.lapsed is not None:
+            self.lapsed()
 
     def _lose(self, key: bytes) -> None:
         if self._disarm(key) and self.lost is not None:

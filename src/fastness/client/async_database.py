@@ -47,6 +47,14 @@ class AsyncDatabase:
         return self._backing.limits
 
     @property
+    def backing(self) -> AsyncBacking:
+        """What this face stands on: `AsyncDatabase(other)` puts a layer of your own between.
+
+        `fastness.testing.kit` brings faults in here. A backing's transactions are the engine's.
+        """
+        return self._backing
+
+    @property
     def embedded(self) -> Embedded:
         """The engine in this process, for tools; `UsageError` where a server has it."""
         return self._backing.embedded

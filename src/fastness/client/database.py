@@ -47,6 +47,14 @@ class Database:
         return self._backing.limits
 
     @property
+    def backing(self) -> Backing:
+        """What this face stands on: `Database(other)` puts a layer of your own between.
+
+        `fastness.testing.kit` brings faults in here. A backing's transactions are the engine's.
+        """
+        return self._backing
+
+    @property
     def embedded(self) -> Embedded:
         """The engine in this process, for tools; `UsageError` where a server has it."""
         return self._backing.embedded

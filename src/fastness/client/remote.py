@@ -54,9 +54,17 @@ def is_remote_url(url: object) -> bool:
 
 
 def open_remote(
-    url: str, *, limits: Limits | None, schema: Iterable[type[Record]], read_only: bool
+    url: str,
+    *,
+    limits: Limits | None,
+    schema: Iterable[type[Record]],
+    read_only: bool,
+    within: bytes = b"",
 ) -> Database:
-    """A database behind a server, for threads."""
+    """A database behind a server, for threads.
+
+    `within` narrows the key space that the token grants: tests get a part of it each.
+    """
     asked = parse_url(url)
     limits = asked.limits_over(checked_limits(limits))
     process = BlockingProcess(
@@ -66,7 +74,9 @@ def open_remote(
 
     async def begin() -> BlockingBacking:
         welcome = await reached(process, seeds)
-        backing = BlockingBacking(process, seeds, limits, _access(asked, welcome, read_only))
+        backing = BlockingBacking(
+            process, seeds, limits, _access(asked, welcome, read_only, within)
+        )
         _connect(backing.core.calls, process, seeds)
         return backing
 
@@ -85,9 +95,14 @@ def open_remote(
 
 
 async def open_remote_async(
-    url: str, *, limits: Limits | None, schema: Iterable[type[Record]], read_only: bool
+    url: str,
+    *,
+    limits: Limits | None,
+    schema: Iterable[type[Record]],
+    read_only: bool,
+    within: bytes = b"",
 ) -> AsyncDatabase:
-    """A database behind a server, for the tasks of the running loop."""
+    """A database behind a server, for the tasks of the running loop; as `open_remote`."""
     asked = parse_url(url)
     limits = asked.limits_over(checked_limits(limits))
     process = NetworkProcess(
@@ -103,7 +118,7 @@ async def open_remote_async(
         process,
         seeds,
         limits,
-        access=_access(asked, welcome, read_only),
+        access=_access(asked, welcome, read_only, within),
         closing=process.close,
     )
     _connect(client.core.calls, process, seeds)
@@ -131,10 +146,10 @@ def _connect(calls: Calls, process: Dialer, seeds: list[Address]) -> None:
     calls.reason = reason
 
 
-def _access(asked: RemoteUrl, welcome: Welcome, read_only: bool) -> Access:
+def _access(asked: RemoteUrl, welcome: Welcome, read_only: bool, within: bytes) -> Access:
     return Access(
         url=asked.shown,
-        space=welcome.prefix,
+        space=welcome.prefix + within,
         read_only=read_only or welcome.role == Role.READ_ONLY,
         cache=asked.cache,
     )

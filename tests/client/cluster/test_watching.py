@@ -190,6 +190,26 @@ def test_many_watches_cost_few_messages() -> None:
     play(scenario, nodes=1)
 
 
+def test_more_watches_than_a_leaseholder_can_track() -> None:
+    """It ends leases to make room: clients come back ever more slowly, and miss nothing."""
+
+    async def scenario(scene: Scene) -> None:
+        async with scene.client() as db, scene.client() as rival, scene.client() as other:
+            keys = [b"a%03d" % number for number in range(80)]
+            watches = await asyncio.gather(*map(db.watch, keys))
+            await asyncio.gather(*map(rival.watch, keys))
+            await scene.world.sleep(2_000)
+            before = db.core.calls.number + rival.core.calls.number
+            await scene.world.sleep(10_000)
+            assert db.core.calls.number + rival.core.calls.number - before < 100
+            for number in (3, 70):
+                await other.set(keys[number], b"1")
+                assert await told(scene, watches[number])
+            assert sum(watch.fired for watch in watches) == 2
+
+    play(scenario, nodes=1, limits=replace(LIMITS, tracked_keys=100))
+
+
 def test_an_idle_client_without_watches_sends_nothing() -> None:
     """The keeper ends with the last watch."""
 

@@ -23,12 +23,16 @@ from fastness.encoding.timestamps import Timestamp
 from fastness.errors import FastnessError, Overloaded
 from fastness.hosting import Watch
 from fastness.limits import Limits
+from fastness.runtime.clock import NANOSECONDS_PER_MILLISECOND
 from fastness.storage import cells
 
 KEYS_AT_ONCE = 500
 PAUSE_MS = 2.0
 TICKS_PER_LEASE = 4
 """How often in the time of a cache lease it is looked whether it wants renewal."""
+
+SOON_LEASES = 10
+"""Leases that are lost within the time of so many show that there is no room."""
 
 ABSENT: Timestamp = 0
 """The version of a key that is not there."""
@@ -71,7 +75,12 @@ class Watches:
         self._sleep: Sleep | None = None
         self._keeping = False
         self._keeps_leases = False
+        self._lapses = 0
+        """Leases lost, one soon after the other."""
+        self._lapsed_ns = 0
+        self._arm_from_ns = 0
         cached.near.watched.lost = self._lost
+        cached.near.watched.lapsed = self._lapsed
 
     def __len__(self) -> int:
         return self._count
@@ -169,25 +178,43 @@ class Watches:
             self._unarmed[key] = None
             self.keep()
 
+    def _lapsed(self) -> None:
+        """A lease ended. Where leaseholders have no room, they end again and again."""
+        lease_ms, now_ns = self._limits.cache_lease_ms, self._now_ns()
+        if now_ns - self._lapsed_ns > SOON_LEASES * lease_ms * NANOSECONDS_PER_MILLISECOND:
+            self._lapses = 0
+        self._lapsed_ns = now_ns
+        pause_ms = min(float(lease_ms), PAUSE_MS * 2.0 ** min(self._lapses, 16))
+        self._lapses += 1
+        pause_ms = self._calls.process.random.uniform(pause_ms / 2, pause_ms)
+        self._arm_from_ns = now_ns + int(pause_ms * NANOSECONDS_PER_MILLISECOND)
+
+    def _lull_ms(self, pause_ms: float) -> float:
+        """How long to wait before keys are armed again."""
+        left_ns = self._arm_from_ns - self._now_ns()
+        return max(pause_ms, left_ns / NANOSECONDS_PER_MILLISECOND)
+
     async def _keep(self) -> None:
         tick_ms = self._limits.cache_lease_ms / TICKS_PER_LEASE
         pause_ms = 0.0
         try:
             while self._has_work():
-                if self._unarmed and not pause_ms:
-                    pause_ms = 0.0 if await self._arm() else PAUSE_MS
-                else:
-                    # Keys that are being written, and leaseholders that cannot be asked.
-                    self._sleep = Sleep(self._calls, pause_ms or tick_ms)
+                lull_ms = self._lull_ms(pause_ms) if self._unarmed else tick_ms
+                if lull_ms > 0:
+                    # Nothing to do; or keys being written, and leaseholders not to be asked.
+                    self._sleep = Sleep(self._calls, lull_ms)
                     await self._sleep.over()
                     self._sleep = None
-                    if pause_ms:
-                        armed = await self._arm()
-                        pause_ms = 0.0 if armed else min(2 * pause_ms, self._limits.reroute_ms)
+                if self._unarmed and self._lull_ms(0) <= 0:
+                    armed = await self._arm()
+                    pause_ms = 0.0 if armed else self._longer(pause_ms)
                 self._renew()
         finally:
             self._keeping = False
             self._sleep = None
+
+    def _longer(self, pause_ms: float) -> float:
+        return min(max(PAUSE_MS, 2 * pause_ms), self._limits.reroute_ms)
 
     def _has_work(self) -> bool:
         if self._calls.is_closed:
