@@ -33,7 +33,10 @@ fastness token create billing --tokens tokens.json
 fastness config check fastness.toml
 ```
 
-**Which database.** A directory (`./data`, or `file:./data` as in Python), or `memory:`.
+**Which database.** A directory (`./data`, or `file:./data` as in Python), `memory:`, or one behind
+a server: `fastness://HOST:PORT` or `fastness+unix:///PATH`, with the token in `FASTNESS_TOKEN`.
+`get`, `set`, `delete`, `scan` and `shell` go through a server; `stat`, `check`, `export` and
+`backup` look at the directory itself, on the server's machine and beside the server.
 
 **Beside an application.** `get`, `scan`, `stat`, `check`, `export`, `backup` and the shell's reads
 work while another process holds the directory: they see what it had committed when they

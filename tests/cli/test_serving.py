@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
 from fastness.server.token_file import read_tokens
 from fastness.server.tokens import parse_credential
 from tests.cli.commands import answer, failure, run
+from tests.server.processes import serving
 
 
 @pytest.fixture
@@ -116,3 +118,20 @@ def test_settings_are_shown_with_their_sources(
     assert 'tls.key_password\t"(hidden)"\tFASTNESS_TLS_KEY_PASSWORD\n' in shown.stdout
     assert "did you mean FASTNESS_LISTEN?" in shown.stderr
     assert "default" not in shown.stdout
+
+
+@pytest.mark.process
+def test_commands_go_through_a_server() -> None:
+    """Keys are read and written behind a URL; what needs the directory says where to go."""
+    with TemporaryDirectory() as folder, serving(Path(folder) / "log", served="memory:") as server:
+        url = server.told["urls"][0]
+        assert run("set", url, "greeting", "hello").exit_code == 0
+        assert run("get", url, "greeting").stdout == "hello\n"
+        assert run("scan", url).stdout == "greeting\thello\n"
+        assert run("shell", url, "-e", "get greeting").stdout == "hello\n"
+        for words in (("stat", url), ("check", url), ("backup", url, Path(folder) / "copy")):
+            told = failure(*words)
+            assert told["exit"] == 2
+            assert url in told["message"]
+        assert run("delete", url, "greeting").exit_code == 0
+        assert run("get", url, "greeting").exit_code == 1

@@ -20,8 +20,9 @@ from fastness.cli.shell import shell
 MANUAL = """\
 A strictly serializable, durable, typed metadata database.
 
-DATABASE is a directory ('./data' or 'file:./data') or 'memory:'. Keys and values are text;
-or "quoted text" with escapes, ("a tuple", 42) as fastness.pack packs it, hex:00ff, base64:AP8=,
+DATABASE is a directory ('./data' or 'file:./data'), 'memory:', or a server
+('fastness://HOST:PORT'; FASTNESS_TOKEN is its token). Keys and values are text; or
+"quoted text" with escapes, ("a tuple", 42) as fastness.pack packs it, hex:00ff, base64:AP8=,
 counter:42. What is printed can be given back.
 
 Exit codes: 0 done; 1 absent, or found wrong; 2 wrong usage; 3 not now (held, full, timed out);

@@ -10,7 +10,8 @@ DatabaseArgument = Annotated[
     str,
     typer.Argument(
         metavar="DATABASE",
-        help="Where the database is: a directory ('./data' or 'file:./data'), or 'memory:'.",
+        help="Where the database is: a directory ('./data' or 'file:./data'), 'memory:', or a "
+        "server ('fastness://HOST:PORT').",
         show_default=False,
     ),
 ]

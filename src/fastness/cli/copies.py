@@ -50,7 +50,10 @@ def backup(
     with answering(json) as output, progress_of(output) as progress:
         directory = existing_directory(database_url(database))
         if directory is None:
-            raise InvalidOption(f"{database} has no directory to back up: use 'fastness export'")
+            raise InvalidOption(
+                f"{database} has no directory to back up: name the database's, on the machine "
+                "where it is; memory is exported ('fastness export')"
+            )
         made = backup_directory(directory, backup, progress=progress)
         if json:
             output.document(
