@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from http import HTTPStatus
 
 import pytest
@@ -199,6 +200,28 @@ def test_who_says_nothing_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
     serving(scenario)
 
 
+def test_closing_waits_for_nobody_who_does_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A peer that asks for much and takes nothing is ended with the server."""
+    monkeypatch.setattr(http, "CLOSING_SECONDS", 0.05)
+
+    async def much(_request: Request) -> Response:
+        return Response(HTTPStatus.OK, b"x" * 50_000_000, "text/plain")
+
+    async def run() -> None:
+        server = await listen_http("127.0.0.1:0", much)
+        reader, writer = await Dialer(server).open()
+        writer.write(b"GET /much HTTP/1.1\r\nhost: h\r\n\r\n" * 2)
+        assert await reader.readline() == b"HTTP/1.1 200 OK\r\n"
+        await server.close()
+        assert server.requests == 1
+        assert not server.connections
+        writer.close()
+        with suppress(ConnectionError):
+            await writer.wait_closed()
+
+    asyncio.run(asyncio.wait_for(run(), 60))
+
+
 def test_closing_waits_for_the_answer_under_way() -> None:
     """What was asked before the end is still answered."""
     reached, let_go = asyncio.Event(), asyncio.Event()
@@ -217,6 +240,7 @@ def test_closing_waits_for_the_answer_under_way() -> None:
         await asyncio.sleep(0)
         let_go.set()
         assert (await reader.readuntil(b"/late")).startswith(b"HTTP/1.1 200 OK")
+        assert await reader.read() == b""
         writer.close()
         await writer.wait_closed()
         await closing

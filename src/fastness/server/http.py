@@ -37,6 +37,8 @@ CONNECTIONS_MAX = 1_000
 IDLE_SECONDS = 60.0
 """How long a connection may take over one request, or wait before the next."""
 
+CLOSING_SECONDS = 5.0
+
 _log = logging.getLogger("fastness.server.http")
 
 
@@ -100,17 +102,34 @@ class HttpServer:
         self.requests = 0
         self._listener = listener
         self._server = server
+        self._emptied: asyncio.Future[None] | None = None
 
     async def close(self) -> None:
-        """Take no more connections, end those there are."""
+        """Take no more connections, end those there are after the answers under way.
+
+        A peer that does not take its answer is waited for no longer than `CLOSING_SECONDS`.
+        """
         self._server.close()
         for connection in list(self.connections):
             connection.close()
+        await self._emptiness()
+        for connection in list(self.connections):
+            connection.abort()
+        await self._emptiness()
         await self._server.wait_closed()
-        await asyncio.gather(
-            *(connection.ended() for connection in list(self.connections)), return_exceptions=True
-        )
         self._listener.close()
+
+    async def _emptiness(self) -> None:
+        """Until no connection is left, or time is over."""
+        if self.connections:
+            self._emptied = asyncio.get_running_loop().create_future()
+            await asyncio.wait([self._emptied], timeout=CLOSING_SECONDS)
+
+    def forget(self, connection: HttpConnection) -> None:
+        """A connection has ended."""
+        self.connections.pop(connection, None)
+        if not self.connections and self._emptied is not None and not self._emptied.done():
+            self._emptied.set_result(None)
 
 
 async def listen_http(
@@ -147,6 +166,8 @@ class HttpConnection(asyncio.Protocol):
         self._answering: asyncio.Task[None] | None = None
         self._idle: asyncio.TimerHandle | None = None
         self._is_slow = False
+        self._is_last = False
+        """Whether nothing more is answered after what is being answered now."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Somebody is there."""
@@ -163,7 +184,7 @@ class HttpConnection(asyncio.Protocol):
         self._stop_waiting()
         if self._answering is not None:
             self._answering.cancel()
-        self._server.connections.pop(self, None)
+        self._server.forget(self)
         self._transport = None
 
     def data_received(self, data: bytes) -> None:
@@ -188,26 +209,23 @@ class HttpConnection(asyncio.Protocol):
 
     def close(self) -> None:
         """End it, after the answer under way."""
-        if self._answering is None and self._transport is not None:
-            self._transport.close()
+        self._is_last = True
+        if self._answering is None:
+            self._close()
 
-    async def ended(self) -> None:
-        """Until the answer under way was given."""
-        if self._answering is not None:
-            await asyncio.wait([self._answering])
+    def abort(self) -> None:
+        """End it now."""
+        if self._transport is not None:
+            self._transport.abort()
 
     def _wait(self) -> None:
         self._stop_waiting()
-        self._idle = asyncio.get_running_loop().call_later(IDLE_SECONDS, self._abort)
+        self._idle = asyncio.get_running_loop().call_later(IDLE_SECONDS, self.abort)
 
     def _stop_waiting(self) -> None:
         if self._idle is not None:
             self._idle.cancel()
             self._idle = None
-
-    def _abort(self) -> None:
-        if self._transport is not None:
-            self._transport.abort()
 
     def _go_on(self) -> None:
         """Take what has arrived, up to the end of one request."""
@@ -275,7 +293,8 @@ class HttpConnection(asyncio.Protocol):
         self._respond(response, without_body=request.method == "HEAD")
         if self._transport is None:
             return
-        if self._http.our_state is h11.DONE and self._http.their_state is h11.DONE:
+        done = self._http.our_state is h11.DONE and self._http.their_state is h11.DONE
+        if done and not self._is_last:
             self._http.start_next_cycle()
             self._wait()
             if not self._transport.is_closing():
