@@ -8,6 +8,7 @@ from pathlib import Path
 
 import fastness
 from fastness.operations import backup_directory
+from fastness.storage.rocksdb.identity import FORMAT
 from tests.cli.commands import answer, failure, run
 from tests.operations.records import Employee
 
@@ -108,6 +109,6 @@ def test_version() -> None:
     """Version names everything a bug report needs."""
     told = answer("version")
     assert told["fastness"] == fastness.__version__
-    assert told["format"] == 2
+    assert told["format"] == FORMAT
     assert {"python", "rocksdict", "msgspec", "typer", "rich", "prompt_toolkit"} <= told.keys()
     assert f"fastness\t{fastness.__version__}\n" in run("version").stdout
