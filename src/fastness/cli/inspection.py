@@ -34,7 +34,7 @@ from fastness.operations import (
 from fastness.storage.rocksdb.identity import FORMAT
 from fastness.storage.rocksdb.ownership import Owner, read_owner
 
-DEPENDENCIES = ("rocksdict", "msgspec", "typer", "rich", "prompt_toolkit")
+DEPENDENCIES = ("rocksdict", "msgspec", "h11", "typer", "rich", "prompt_toolkit")
 
 
 def stat(database: DatabaseArgument, *, json: JsonOption = False) -> None:
