@@ -270,17 +270,14 @@ def issued(
     *,
     role: Role = Role.READ_WRITE,
     key_space: bytes = b"",
-    lives_ms: int = 0,
     **limits: int,
 ) -> str:
     """A new token in a file."""
-    now_ms = SystemClock().wall_ms()
     token = issue(
         name=name,
         role=role,
         key_space=key_space,
-        now_ms=now_ms,
-        expires_ms=now_ms + lives_ms if lives_ms else 0,
+        now_ms=SystemClock().wall_ms(),
         allowance=Allowance(**limits),
     )
     add_token(path, token)
