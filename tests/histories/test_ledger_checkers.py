@@ -17,6 +17,7 @@ from fastness.testing.journals import check_journals, entry_of
 from fastness.testing.ledger import Scanned, Set, StampKey
 from fastness.testing.time_travel import check_time_travel
 from fastness.testing.tokens import check_tokens
+from fastness.testing.told import Told, check_told
 from tests.histories.ledgers import Script, scan
 
 FAILED, UNKNOWN = Outcome.FAILED, Outcome.UNKNOWN
@@ -263,3 +264,33 @@ def test_a_state_that_diverged(script: Script) -> None:
     write(script, b"2", 20)
     script.attempt(reads={b"k": b"1"}, scans=(page(PREFIX, WHOLE, _1=10, _2=20),), at=25)
     require(check_journals(script.attempts, [PREFIX]), "diverged-state")
+
+
+# -------------------------------------------------------------------------------- told
+
+
+def test_an_outcome_that_was_told_must_hold(script: Script) -> None:
+    """Told aborted, committed, or committed at another time; unknown ends prove nothing."""
+    kept = script.attempt(Set(b"a", b"1"), commits=5)
+    failed = script.attempt(Set(b"a", b"2"), outcome=FAILED)
+    unknown = script.attempt(Set(b"a", b"3"), outcome=UNKNOWN)
+    learned = script.attempt(Set(b"a", b"4"), outcome=UNKNOWN)
+    learned.resolve(9)
+    for one in script.attempts:
+        one.identity = one.name.encode()
+    right = [
+        Told(kept.identity, 5),
+        Told(failed.identity, 0),
+        Told(unknown.identity, 7),
+        Told(unknown.identity, 0),
+        Told(learned.identity, 9),
+        Told(b"of somebody else", 3),
+    ]
+    require(check_told(script.attempts, right))
+    for wrong in (
+        Told(kept.identity, 0),
+        Told(kept.identity, 6),
+        Told(failed.identity, 5),
+        Told(learned.identity, 0),
+    ):
+        require(check_told(script.attempts, [*right, wrong]), "broken-word")

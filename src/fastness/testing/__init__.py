@@ -26,6 +26,7 @@ again in their order, or ask one thing of it:
 `check_counters`       atomic additions, each exactly once
 `check_cached_reads`   reads without a timestamp, against real time
 `check_time_travel`    the past does not change
+`check_told`           what is told of a transaction's outcome is what became of it
 `check_tokens`         long scans find every value once
 `check_exclusion`      write skew and phantoms
 `check_expiry`         values that expire, for everybody at one moment
@@ -84,6 +85,7 @@ from fastness.testing.replay import check_replay
 from fastness.testing.report import Anomaly, Report
 from fastness.testing.time_travel import check_time_travel
 from fastness.testing.tokens import check_tokens
+from fastness.testing.told import Told, check_told
 from fastness.testing.workloads import (
     BankWorkload,
     Get,
@@ -126,6 +128,7 @@ __all__ = [
     "RegisterWorkload",
     "Report",
     "Scalar",
+    "Told",
     "Transact",
     "Transaction",
     "Value",
@@ -146,6 +149,7 @@ __all__ = [
     "check_replay",
     "check_time_travel",
     "check_tokens",
+    "check_told",
     "load_history",
     "outcome_of",
     "resolve_by_log",

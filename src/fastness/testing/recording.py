@@ -259,5 +259,5 @@ def _end(attempt: Attempt, transaction: Any, outcome: Outcome, *, past: int | No
         outcome,
         read_timestamp=past or (transaction.read_timestamp if has_snapshot else 0),
         commit_timestamp=(transaction.commit_timestamp or 0) if outcome is Outcome.OK else 0,
-        identity=transaction.id if outcome is Outcome.UNKNOWN and attempt.writes else b"",
+        identity=transaction.id if attempt.writes else b"",
     )

@@ -100,6 +100,11 @@ class Commits:
     def __len__(self) -> int:
         return len(self._running)
 
+    @property
+    def under_way(self) -> list[TransactionId]:
+        """The ids of the commits that have not ended, the oldest first."""
+        return list(self._running)
+
     async def birth(self, content: Content) -> None:
         """Make sure that the newest timestamp held is new enough for an id to be born from it.
 

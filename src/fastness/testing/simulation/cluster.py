@@ -30,7 +30,7 @@ from fastness.testing.ledger import Ledger, Set
 from fastness.testing.recording import RecordedDatabase, RecordedTransaction
 from fastness.testing.simulation.crowd import Crowd
 from fastness.testing.simulation.followers import Follower
-from fastness.testing.simulation.operators import Operator
+from fastness.testing.simulation.operators import Operator, Sights
 from fastness.testing.simulation.processes import SimulatedProcess
 from fastness.testing.simulation.report import Finding, RunReport
 from fastness.testing.simulation.scenario import NODES, QUIET_MS_MAX, STORES, Scenario
@@ -110,7 +110,8 @@ class SimulatedCluster:
             self._found(type(error).__name__, _story(error))
         else:
             logs = {store.name: store.log() for store in self.world.stores()}
-            for verdict in judge(self.ledger, self.workloads, logs, self.follower.pages):
+            told = [] if self.operator is None else self.operator.told
+            for verdict in judge(self.ledger, self.workloads, logs, self.follower.pages, told):
                 for anomaly in verdict.anomalies:
                     self._found(anomaly.name, f"{verdict.checker}: {anomaly}")
             report.unresolved = len(self.ledger.unresolved())
@@ -163,7 +164,9 @@ class SimulatedCluster:
 
     def _start_operator(self, client: ClusterClient) -> None:
         process = self.world.process("operator")
-        self.operator = Operator(self.world, client, self.addresses, self._some_key, self._tempting)
+        crowd = self.crowd
+        sights = Sights(self.addresses, self._some_key, self._tempting, crowd.commits_under_way)
+        self.operator = Operator(self.world, client, sights)
         # It ends once told to stop, or with the process.
         _task = process.spawn(self.operator.work(), name="work")
 

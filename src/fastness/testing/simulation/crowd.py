@@ -15,6 +15,7 @@ from random import Random
 from fastness.client.cluster import ClusterClient
 from fastness.errors import FastnessError, InvalidEncoding, ProtocolMismatch, UsageError
 from fastness.invariants import InvariantViolation
+from fastness.ranges.identity import TransactionId
 from fastness.testing.ledger import Ledger
 from fastness.testing.recording import RecordedDatabase
 from fastness.testing.simulation.processes import SimulatedProcess
@@ -48,6 +49,10 @@ class Crowd:
         """Tasks that have not ended, of processes that live."""
         self.stopping = False
         self._numbers = itertools.count(1)
+
+    def commits_under_way(self) -> list[TransactionId]:
+        """The ids of commits that tasks wait for, the oldest of each client first."""
+        return [identity for client in self.clients for identity in client.core.commits.under_way]
 
     def begin(self) -> None:
         """Start every client process."""

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable
 from itertools import pairwise
 from random import Random
+from typing import NamedTuple
 
 from msgspec.structs import replace
 
@@ -24,8 +25,10 @@ from fastness.placement.cluster_view import (
 )
 from fastness.placement.coordinator import ORACLE, Put
 from fastness.placement.descriptors import Descriptor
+from fastness.ranges.identity import TransactionId
 from fastness.testing.simulation.coordinator import COORDINATOR
 from fastness.testing.simulation.world import World
+from fastness.testing.told import Told
 from fastness.wire.messages import Body, Drain, MergeRange, SplitRange, TransferLease
 
 TEMPTED = 0.7
@@ -38,26 +41,28 @@ RANGES_MAX = 24
 """Beyond so many ranges nothing is split any more."""
 
 
+class Sights(NamedTuple):
+    """What an operator sees of a cluster from outside, each time it looks."""
+
+    nodes: Callable[[], list[str]]
+    """Addresses that live."""
+    some_key: Callable[[Random], bytes | None]
+    """A key that somebody uses."""
+    tempting: Callable[[], list[int]]
+    """Ranges that hold prepared transactions: the worst moment to change them."""
+    under_way: Callable[[], list[TransactionId]]
+    """Ids of commits that others are waiting for."""
+
+
 class Operator:
     """Asks for changes of the cluster through a client's map and calls."""
 
-    def __init__(
-        self,
-        world: World,
-        client: ClusterClient,
-        nodes: Callable[[], list[str]],
-        some_key: Callable[[Random], bytes | None],
-        tempting: Callable[[], list[int]],
-    ) -> None:
-        """`nodes` tells addresses that live, `some_key` a key that somebody uses.
-
-        `tempting` tells ranges that hold prepared transactions: the worst moment to change them.
-        """
+    def __init__(self, world: World, client: ClusterClient, sights: Sights) -> None:
         self.world = world
         self.client = client
-        self.nodes = nodes
-        self.some_key = some_key
-        self.tempting = tempting
+        self.sights = sights
+        self.told: list[Told] = []
+        """What it heard of the transactions it asked for."""
         self.coordinator = world.coordinator_for(world.process("operator"))
         self.random = world.stream("operator")
         self.asked: Counter[str] = Counter()
@@ -78,6 +83,8 @@ class Operator:
                     await self._drain()
                 elif roll < 0.13:
                     await self._disown()
+                elif roll < 0.3:
+                    await self._inquire()
                 else:
                     await random.choice(changes)()
             except FastnessError:
@@ -89,7 +96,7 @@ class Operator:
     def _victim(self) -> Descriptor | None:
         """A range to do something to, rather one that is in the middle of something."""
         ranges = self._ranges()
-        tempting = set(self.tempting())
+        tempting = set(self.sights.tempting())
         busy = [one for one in ranges if one.range_id in tempting]
         if busy and self.random.random() < TEMPTED:
             return self.random.choice(busy)
@@ -100,7 +107,7 @@ class Operator:
         await self.client.core.calls.ask(to, body)
 
     async def _split(self) -> None:
-        key = self.some_key(self.random)
+        key = self.sights.some_key(self.random)
         ranges = self._ranges()
         if key is None or len(ranges) >= RANGES_MAX:
             return
@@ -129,9 +136,19 @@ class Operator:
     async def _transfer(self) -> None:
         one = self._victim()
         if one is not None:
-            to = self.random.choice(self.nodes())
+            to = self.random.choice(self.sights.nodes())
             body = TransferLease(one.range_id, one.generation, to)
             await self._ask("transfer", one.holder, body)
+
+    async def _inquire(self) -> None:
+        """Ask what becomes of somebody else's commit under way, as whoever restarted would."""
+        under_way = self.sights.under_way()
+        if under_way:
+            self.asked["outcome"] += 1
+            # Rather one that was just sent: it may not have arrived.
+            identity = under_way[max(self.random.randrange(len(under_way)) for _ in range(2))]
+            committed = await self.client.outcome(identity)
+            self.told.append(Told(identity, committed or 0))
 
     async def _disown(self) -> None:
         """Write by hand that nobody holds a range, or the oracle's role, as nobody should.
@@ -172,7 +189,7 @@ class Operator:
 
     async def _drain(self) -> None:
         """Drain a node, and restart it whether or not it has finished."""
-        address = self.random.choice(self.nodes())
+        address = self.random.choice(self.sights.nodes())
         await self._ask("drain", address, Drain())
         await asyncio.sleep(self.random.uniform(0.0, 0.5))
         for process in self.world.running():

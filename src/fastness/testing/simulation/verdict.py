@@ -16,6 +16,7 @@ from fastness.testing.ledger import Ledger
 from fastness.testing.replay import check_replay
 from fastness.testing.report import Report
 from fastness.testing.simulation.workloads import SimulatedWorkload
+from fastness.testing.told import Told, check_told
 
 StoreLog = Mapping[int, Changes]
 """The changes of one store, by commit timestamp."""
@@ -26,6 +27,7 @@ def judge(
     workloads: Sequence[SimulatedWorkload],
     logs: Mapping[str, StoreLog],
     pages: Sequence[LogPage],
+    told: Sequence[Told],
 ) -> list[Report]:
     """Reports of all checkers, the universal ones first. The logs must be complete."""
     log = merged(logs.values())
@@ -34,6 +36,7 @@ def judge(
         check_pages(pages, logs),
         check_change_log(ledger.attempts, log, concerns=_is_known),
         check_replay(ledger.attempts),
+        check_told(ledger.attempts, told),
     ]
     for workload in workloads:
         reports += workload.judge(ledger)
