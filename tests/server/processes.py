@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import signal
 import subprocess
-import sys
 import urllib.error
 import urllib.request
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
@@ -25,6 +23,7 @@ from fastness.runtime import SystemClock
 from fastness.runtime.process import Address
 from fastness.server.token_file import add_token
 from fastness.server.tokens import Allowance, issue
+from fastness.testing.kit.serving import command, environment
 from fastness.transport.network import NetworkProcess
 from fastness.wire.handshake import Role
 from fastness.wire.messages import ANSWER, CALL, Body, decode_frame, encode_frame
@@ -125,21 +124,6 @@ def get(url: str, *, token: str = "", method: str = "GET") -> Answered:
     except urllib.error.HTTPError as error:
         with error:
             return Answered(error.code, error.headers, error.read().decode())
-
-
-def command(*words: object) -> list[str]:
-    """The command line of `fastness`."""
-    return [sys.executable, "-m", "fastness.cli", *map(str, words)]
-
-
-def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
-    """What a server runs in: this package, a plain terminal, and nothing of the tester's own."""
-    inherited = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith("FASTNESS_") or name == "FASTNESS_EXPENSIVE_CHECKS"
-    }
-    return {**inherited, "PYTHONPATH": os.pathsep.join(sys.path), **(extra or {})}
 
 
 @contextmanager
