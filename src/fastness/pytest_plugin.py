@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from fastness import AsyncDatabase, Database, Limits
+from fastness.client.urls import hidden
 from fastness.model import Record
 from fastness.runtime import ManualClock, SystemClock
 
@@ -52,8 +53,8 @@ def pytest_configure(config: pytest.Config) -> None:
     engine = _engine_of(config)
     if engine not in ENGINES and not engine.startswith(SCHEMES):
         raise pytest.UsageError(
-            f"--fastness-engine {engine!r} is no engine: choose one of {', '.join(ENGINES)}, or "
-            "give the URL of a server, such as fastness://127.0.0.1:3278"
+            f"--fastness-engine {hidden(engine)!r} is no engine: choose one of "
+            f"{', '.join(ENGINES)}, or give the URL of a server, such as fastness://127.0.0.1:3278"
         )
 
 

@@ -84,6 +84,9 @@ def test_an_engine_that_is_none(run: Run) -> None:
     result = run(ISOLATED, "--fastness-engine=postgres")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["*'postgres' is no engine*memory, file, server*"])
+    result = run(ISOLATED, "--fastness-engine=fastnes://host/?token=secret")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.no_fnmatch_line("*secret*")
 
 
 @pytest.mark.process
