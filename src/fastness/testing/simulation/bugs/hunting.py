@@ -19,7 +19,7 @@ from fastness.testing.simulation.bugs import BUGS
 from fastness.testing.simulation.scenario import Scenario
 from fastness.testing.simulation.simulate import run_seed
 
-SEEDS = 80
+SEEDS = 200
 """Every bug is noticed within so many seeds, counted from 1."""
 
 
