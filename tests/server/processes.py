@@ -106,11 +106,12 @@ class ServerProcess:
 
     def metric(self, line: str) -> float:
         """The value of one series."""
-        for found in self.get("/metrics").text.splitlines():
+        answer = self.get("/metrics")
+        for found in answer.text.splitlines():
             name, _, value = found.rpartition(" ")
             if name == line:
                 return float(value)
-        raise AssertionError(f"no series {line}")
+        raise AssertionError(f"no series {line}: {answer.status} {answer.text[:200]}")
 
 
 def get(url: str, *, token: str = "", method: str = "GET") -> Answered:

@@ -15,6 +15,7 @@ from dataclasses import asdict, fields
 from importlib import metadata
 from typing import NamedTuple
 
+from fastness.errors import FastnessError
 from fastness.node import Counts, ServerNode
 from fastness.runtime.clock import Clock
 from fastness.server.access import Access, Usage
@@ -178,8 +179,16 @@ def _transport_measures() -> Iterator[Measure]:
 # The store.
 
 
+def size_of(field: str, store_size: Callable[[], StoreSize]) -> list[Sample]:
+    """One of the store's sizes; none while it is being opened again, so that the others show."""
+    try:
+        return _plain(getattr(store_size(), field))
+    except FastnessError:
+        return []
+
+
 def _store(field: str) -> Callable[[Figures], Iterable[Sample]]:
-    return lambda figures: _plain(getattr(figures.store_size(), field))
+    return lambda figures: size_of(field, figures.store_size)
 
 
 MEASURES: tuple[Measure, ...] = (
