@@ -65,13 +65,18 @@ class AsyncKeyValueTransaction(TransactionCore):
         *,
         reverse: bool = False,
         snapshot: bool = False,
-        cache: bool | None = None,  # noqa: ARG002 - as above
+        cache: bool | None = None,
     ) -> AsyncIterator[tuple[bytes, bytes]]:
         """Every entry of the interval, page after page."""
         continuation: bytes | None = None
         while True:
-            page = self._page(
-                begin, end, None, reverse=reverse, continuation=continuation, snapshot=snapshot
+            page = await self.scan(
+                begin,
+                end,
+                reverse=reverse,
+                continuation=continuation,
+                snapshot=snapshot,
+                cache=cache,
             )
             for entry in page.entries:
                 yield entry

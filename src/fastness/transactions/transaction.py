@@ -85,13 +85,18 @@ class KeyValueTransaction(TransactionCore):
         *,
         reverse: bool = False,
         snapshot: bool = False,
-        cache: bool | None = None,  # noqa: ARG002 - as above
+        cache: bool | None = None,
     ) -> Iterator[tuple[bytes, bytes]]:
         """Every entry of the interval, page after page."""
         continuation: bytes | None = None
         while True:
-            page = self._page(
-                begin, end, None, reverse=reverse, continuation=continuation, snapshot=snapshot
+            page = self.scan(
+                begin,
+                end,
+                reverse=reverse,
+                continuation=continuation,
+                snapshot=snapshot,
+                cache=cache,
             )
             yield from page.entries
             continuation = page.continuation

@@ -6,7 +6,7 @@ what reads and commits. The blocking one has its coroutines driven in the callin
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import Sequence
 from typing import cast
 
 from fastness.client.cluster.core import ClusterCore
@@ -60,32 +60,6 @@ class AwaitedReads(ClusterReading, AsyncKeyValueTransaction):
         entries, more = await self.read_interval(rest, limit, reverse, snapshot, cache)
         token = continuations.encode(interval, reverse, entries[-1][0]) if more else None
         return Page(entries, token)
-
-    async def scan_all(
-        self,
-        begin: bytes,
-        end: bytes,
-        *,
-        reverse: bool = False,
-        snapshot: bool = False,
-        cache: bool | None = None,
-    ) -> AsyncIterator[tuple[bytes, bytes]]:
-        """Every entry of the interval, page after page."""
-        continuation: bytes | None = None
-        while True:
-            page = await self.scan(
-                begin,
-                end,
-                reverse=reverse,
-                continuation=continuation,
-                snapshot=snapshot,
-                cache=cache,
-            )
-            for entry in page.entries:
-                yield entry
-            continuation = page.continuation
-            if continuation is None:
-                return
 
     async def unchecked_get(self, key: bytes, *, snapshot: bool = False) -> bytes | None:
         """As `get`, for layers above: any key, its type and size checked by the caller."""
@@ -148,31 +122,6 @@ class DrivenReads(ClusterReading, KeyValueTransaction):
         entries, more = self._drive(self.read_interval(rest, limit, reverse, snapshot, cache))
         token = continuations.encode(interval, reverse, entries[-1][0]) if more else None
         return Page(entries, token)
-
-    def scan_all(
-        self,
-        begin: bytes,
-        end: bytes,
-        *,
-        reverse: bool = False,
-        snapshot: bool = False,
-        cache: bool | None = None,
-    ) -> Iterator[tuple[bytes, bytes]]:
-        """Every entry of the interval, page after page."""
-        continuation: bytes | None = None
-        while True:
-            page = self.scan(
-                begin,
-                end,
-                reverse=reverse,
-                continuation=continuation,
-                snapshot=snapshot,
-                cache=cache,
-            )
-            yield from page.entries
-            continuation = page.continuation
-            if continuation is None:
-                return
 
     def unchecked_get(self, key: bytes, *, snapshot: bool = False) -> bytes | None:
         """As `get`, for layers above: any key, its type and size checked by the caller."""

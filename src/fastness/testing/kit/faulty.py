@@ -14,7 +14,7 @@ retries among it, is the production code, on every engine. What a database does 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import Sequence
 from typing import ClassVar, TypeVar, overload
 
 from fastness import AsyncDatabase, AsyncTransaction, Database, Page, Timestamp, Transaction
@@ -95,31 +95,6 @@ class FaultyTransaction(_FaultyCore, Transaction):
             cache=cache,
         )
 
-    def scan_all(
-        self,
-        begin: bytes,
-        end: bytes,
-        *,
-        reverse: bool = False,
-        snapshot: bool = False,
-        cache: bool | None = None,
-    ) -> Iterator[tuple[bytes, bytes]]:
-        """Page after page, each of which may meet a fault."""
-        continuation: bytes | None = None
-        while True:
-            page = self.scan(
-                begin,
-                end,
-                reverse=reverse,
-                continuation=continuation,
-                snapshot=snapshot,
-                cache=cache,
-            )
-            yield from page.entries
-            continuation = page.continuation
-            if continuation is None:
-                return
-
     def unchecked_get(self, key: bytes, *, snapshot: bool = False) -> bytes | None:
         """As without faults; typed records are read by this."""
         self._faults.next_read()
@@ -196,32 +171,6 @@ class AsyncFaultyTransaction(_FaultyCore, AsyncTransaction):
             snapshot=snapshot,
             cache=cache,
         )
-
-    async def scan_all(
-        self,
-        begin: bytes,
-        end: bytes,
-        *,
-        reverse: bool = False,
-        snapshot: bool = False,
-        cache: bool | None = None,
-    ) -> AsyncIterator[tuple[bytes, bytes]]:
-        """Page after page, each of which may meet a fault."""
-        continuation: bytes | None = None
-        while True:
-            page = await self.scan(
-                begin,
-                end,
-                reverse=reverse,
-                continuation=continuation,
-                snapshot=snapshot,
-                cache=cache,
-            )
-            for entry in page.entries:
-                yield entry
-            continuation = page.continuation
-            if continuation is None:
-                return
 
     async def unchecked_get(self, key: bytes, *, snapshot: bool = False) -> bytes | None:
         """As without faults; typed records are read by this."""
