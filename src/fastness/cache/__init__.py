@@ -6,6 +6,23 @@ shell's (`fastness.client.cluster.caching`). The rules are those of CONSISTENCY,
 """
 
 from fastness.cache.leases import HeldLease
-from fastness.cache.near_cache import CacheCounts, CachedKey, CachedScan, Fill, Hold, NearCache
+from fastness.cache.near_cache import (
+    CacheCounts,
+    Cached,
+    CachedKey,
+    CachedScan,
+    Fill,
+    Hold,
+    NearCache,
+)
 
-__all__ = ["CacheCounts", "CachedKey", "CachedScan", "Fill", "HeldLease", "Hold", "NearCache"]
+__all__ = [
+    "CacheCounts",
+    "Cached",
+    "CachedKey",
+    "CachedScan",
+    "Fill",
+    "HeldLease",
+    "Hold",
+    "NearCache",
+]

@@ -22,6 +22,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import islice
 
 from fastness.cache.leases import HeldLease
 from fastness.cache.shelves import Shelves
@@ -210,6 +211,10 @@ class NearCache:
     def fills_out(self) -> int:
         """Requests that are out, to be cached when they are answered."""
         return len(self._fills)
+
+    def recent(self, limit: int) -> list[Cached]:
+        """The entries used last, latest first, whether or not they may still be served."""
+        return list(islice(reversed(self._recent), limit))
 
     # ----------------------------------------------------------------- serving
 

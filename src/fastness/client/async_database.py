@@ -8,12 +8,14 @@ from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
 from fastness.client.backing import AsyncBacking
+from fastness.client.cache_audit import CacheAudit
 from fastness.client.embedded import Embedded
 from fastness.client.figures import DatabaseStat
 from fastness.client.freshness import Freshness
 from fastness.client.running import run_async, write_async
 from fastness.client.transaction import AsyncTransaction
 from fastness.encoding.timestamps import Timestamp
+from fastness.errors import InvalidOption
 from fastness.hosting import Watch
 from fastness.limits import Limits
 from fastness.model import IndexOf, Record, TotalOf
@@ -212,6 +214,15 @@ class AsyncDatabase:
     async def stat(self) -> DatabaseStat:
         """Figures of this database now."""
         return await self._backing.stat()
+
+    async def audit_cache(self, entries: int = 100) -> CacheAudit:
+        """Compare what the near cache serves with the truth, up to `entries`: those used last.
+
+        The database is asked for each at a timestamp drawn before. A ratio below 1 is a bug.
+        """
+        if type(entries) is not int or entries < 1:
+            raise InvalidOption(f"entries={entries!r} cannot be audited: give 1 or more")
+        return await self._backing.audit_cache(entries)
 
     async def close(self) -> None:
         """Finish the commits under way, release the directory or the connection. Idempotent."""

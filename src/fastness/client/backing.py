@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
+from fastness.client.cache_audit import CacheAudit
 from fastness.client.embedded import Embedded
 from fastness.client.figures import DatabaseStat
 from fastness.client.freshness import Freshness
@@ -89,6 +90,10 @@ class Backing(Protocol):
         """Figures now."""
         ...
 
+    def audit_cache(self, entries: int) -> CacheAudit:
+        """Compare what the near cache serves with the truth."""
+        ...
+
     def close(self) -> None:
         """End. Idempotent."""
         ...
@@ -162,6 +167,10 @@ class AsyncBacking(Protocol):
 
     async def stat(self) -> DatabaseStat:
         """Figures now."""
+        ...
+
+    async def audit_cache(self, entries: int) -> CacheAudit:
+        """Compare what the near cache serves with the truth."""
         ...
 
     async def close(self) -> None:

@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Any
 
 from fastness.client.attempts import AsyncEmbeddedAttempts, EmbeddedAttempts
+from fastness.client.cache_audit import CacheAudit
 from fastness.client.embedded import Embedded, settled_timestamp
 from fastness.client.figures import DatabaseStat
 from fastness.client.freshness import Freshness
@@ -127,6 +128,10 @@ class EmbeddedBacking(_EmbeddedBacking):
         """Figures now."""
         return self._embedded.stat()
 
+    def audit_cache(self, entries: int) -> CacheAudit:  # noqa: ARG002 - there is none
+        """Nothing was cached, so nothing can be stale."""
+        return CacheAudit()
+
     def close(self) -> None:
         """Finish the commits under way and release the directory. Idempotent."""
         self._embedded.close()
@@ -211,6 +216,10 @@ class AsyncEmbeddedBacking(_EmbeddedBacking):
     async def stat(self) -> DatabaseStat:
         """Figures now."""
         return await asyncio.to_thread(self._embedded.stat)
+
+    async def audit_cache(self, entries: int) -> CacheAudit:  # noqa: ARG002 - there is none
+        """Nothing was cached, so nothing can be stale."""
+        return CacheAudit()
 
     async def close(self) -> None:
         """Finish the commits under way and release the directory. Idempotent."""

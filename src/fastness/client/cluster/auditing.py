@@ -11,6 +11,8 @@ from __future__ import annotations
 from enum import Enum, auto
 from typing import NamedTuple
 
+from fastness.cache import CachedKey, CachedScan
+from fastness.client.cache_audit import CacheAudit
 from fastness.client.cluster.core import ClusterCore
 from fastness.encoding.intervals import KeyInterval
 from fastness.encoding.timestamps import Timestamp
@@ -46,13 +48,14 @@ async def audit_key(core: ClusterCore, key: bytes) -> Audit:
     if entry is None:
         return Audit(key, Verdict.MISS, at)
     truth = await core.reader.cell(key, at)
-    verdict = Verdict.TRUE
-    if entry.valid_from <= at:
-        if entry.cell != truth and not _gone(entry.cell, truth, at):
-            verdict = Verdict.STALE
-    elif entry.cell is None or truth is None or entry.valid_from > cells.timestamp_of(truth):
-        verdict = Verdict.NEWER
-    return Audit(key, verdict, at, entry.cell, truth)
+    return Audit(key, _verdict(entry, truth, at), at, entry.cell, truth)
+
+
+def _verdict(entry: CachedKey, truth: bytes | None, at: Timestamp) -> Verdict:
+    if entry.valid_from > at:
+        return Verdict.NEWER
+    same = entry.cell == truth or _gone(entry.cell, truth, at)
+    return Verdict.TRUE if same else Verdict.STALE
 
 
 async def audit_scan(
@@ -61,16 +64,34 @@ async def audit_scan(
     """The same for the entries that the cache serves for a scan, range by range."""
     at = await core.timestamps.read()
     scans = core.cached.find_scans(interval, limit, reverse=reverse) or []
-    audits: list[Audit] = []
-    for scan in scans:
-        begin = scan.covered.begin
-        if scan.valid_from > at:
-            audits.append(Audit(begin, Verdict.NEWER, at))
-            continue
-        found = await core.reader.scan(scan.covered, len(scan.items) + 1, at, reverse=reverse)
-        verdict = Verdict.TRUE if _alive(found, at) == _alive(scan.items, at) else Verdict.STALE
-        audits.append(Audit(begin, verdict, at))
+    audits = [Audit(scan.covered.begin, await _verdict_of(core, scan, at), at) for scan in scans]
     return audits or [Audit(interval.begin, Verdict.MISS, at)]
+
+
+async def audit_cached(core: ClusterCore, entries: int) -> CacheAudit:
+    """The same for everything that the cache serves, up to so many entries: those used last."""
+    at = await core.timestamps.read()
+    now_ns = core.calls.process.clock.boot_ns()
+    served = [one for one in core.cached.near.recent(entries) if now_ns < one.lease.ends_ns]
+    keys = [one for one in served if isinstance(one, CachedKey)]
+    truths = await core.reader.cells([one.key for one in keys], at)
+    verdicts = [_verdict(one, truths[one.key], at) for one in keys]
+    scans = [one for one in served if isinstance(one, CachedScan)]
+    verdicts += [await _verdict_of(core, one, at) for one in scans]
+    return CacheAudit(
+        true=verdicts.count(Verdict.TRUE),
+        stale=verdicts.count(Verdict.STALE),
+        newer=verdicts.count(Verdict.NEWER),
+    )
+
+
+async def _verdict_of(core: ClusterCore, scan: CachedScan, at: Timestamp) -> Verdict:
+    if scan.valid_from > at:
+        return Verdict.NEWER
+    reverse = scan.asked[2]
+    found = await core.reader.scan(scan.covered, len(scan.items) + 1, at, reverse=reverse)
+    same = _alive(found, at) == _alive(scan.items, at)
+    return Verdict.TRUE if same else Verdict.STALE
 
 
 def _alive(items: list[Item], at: Timestamp) -> list[Item]:

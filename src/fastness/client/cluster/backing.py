@@ -7,8 +7,10 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+from fastness.client.cache_audit import CacheAudit
 from fastness.client.cluster.access import Access
 from fastness.client.cluster.attempts import ClusterAttempts
+from fastness.client.cluster.auditing import audit_cached
 from fastness.client.cluster.core import ClusterCore
 from fastness.client.cluster.records import Records
 from fastness.client.cluster.transaction import NO_SCHEMA, ClusterTransaction
@@ -216,6 +218,11 @@ class ClusterBacking:
             cache=replace(core.cached.near.counts),
             opened=None,
         )
+
+    async def audit_cache(self, entries: int) -> CacheAudit:
+        """Compare what the near cache serves with the truth."""
+        self.core.require_here()
+        return await audit_cached(self.core, entries)
 
     async def close(self) -> None:
         """Stop: commits under way are left to be resolved by their ids. Idempotent."""

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+from fastness.client.cache_audit import CacheAudit
 from fastness.client.cluster.access import Access
 from fastness.client.cluster.attempts import Course
 from fastness.client.cluster.background import Pumped, PumpedProcess
@@ -154,6 +155,10 @@ class BlockingBacking:
     def stat(self) -> DatabaseStat:
         """Figures of this client now."""
         return self._drive(self._cluster.stat())
+
+    def audit_cache(self, entries: int) -> CacheAudit:
+        """Compare what the near cache serves with the truth."""
+        return self._drive(self._cluster.audit_cache(entries))
 
     def close(self) -> None:
         """Stop: commits under way are left to be resolved by their ids. Idempotent."""

@@ -21,6 +21,7 @@ from fastness import (
     Transaction,
     Watch,
 )
+from fastness.client.cache_audit import CacheAudit
 from fastness.client.embedded import Embedded
 from fastness.client.running import AsyncAttempts, Attempts
 from fastness.errors import FastnessError
@@ -128,6 +129,10 @@ class PassingBacking:
     def stat(self) -> DatabaseStat:
         """Figures now."""
         return self._inner.stat()
+
+    def audit_cache(self, entries: int) -> CacheAudit:
+        """Compare what the near cache serves with the truth."""
+        return self._inner.audit_cache(entries)
 
     def close(self) -> None:
         """End, with the database this stands before."""
@@ -239,6 +244,10 @@ class AsyncPassingBacking:
     async def stat(self) -> DatabaseStat:
         """Figures now."""
         return await self._inner.stat()
+
+    async def audit_cache(self, entries: int) -> CacheAudit:
+        """Compare what the near cache serves with the truth."""
+        return await self._inner.audit_cache(entries)
 
     async def close(self) -> None:
         """End, with the database this stands before."""
