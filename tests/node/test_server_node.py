@@ -11,7 +11,7 @@ import pytest
 import fastness
 from fastness.client.transaction import AsyncTransaction
 from fastness.encoding.timestamps import to_milliseconds
-from fastness.errors import DirectoryHeld
+from fastness.errors import Conflict, DirectoryHeld
 from fastness.hosting.marks import CACHES_MARK
 from fastness.limits import Limits
 from fastness.runtime import ManualClock
@@ -199,3 +199,31 @@ def test_a_machine_that_was_suspended_serves_on() -> None:
         assert server.counts.leases_lost == server.counts.sessions_lost == 0
 
     serving(scenario, limits=replace(Limits(), lease_ms=900))
+
+
+def test_totals_of_ranges_outlive_them() -> None:
+    """Commits, refusals and notices are counted over all ranges, those given up included."""
+
+    async def scenario(premises: Premises) -> None:
+        server = await premises.start()
+        cached, other = premises.client(cache=True), premises.client()
+        await other.set(b"a", b"1")
+        while not server.node.range_totals().cache_entries:
+            await cached.get(b"a")
+        async with other.transaction() as tx:
+            await tx.get(b"a")
+            await cached.set(b"a", b"2")
+            tx.set(b"a", b"3")
+            with pytest.raises(Conflict):
+                await tx.commit()
+        while await cached.get(b"a") != b"2" or not server.node.range_totals().cache_entries:
+            pass
+        await other.set(b"a", b"4")
+        before = server.node.range_totals()
+        assert (before.commits, before.conflicts, before.invalidations) == (3, 1, 1)
+        assert before.cache_leases == 1
+        await server.stop()
+        after = server.node.range_totals()
+        assert after == before._replace(cache_leases=0, cache_entries=0)
+
+    serving(scenario)

@@ -7,6 +7,7 @@ from collections.abc import Iterator, ValuesView
 from fastness.errors import FastnessError
 from fastness.invariants import check
 from fastness.node.leases import Lease, Tenure
+from fastness.node.range_totals import RangeTotals
 from fastness.node.shell import RangeShell
 from fastness.node.site import Site
 from fastness.placement.cluster_view import Placed
@@ -17,11 +18,13 @@ from fastness.storage.contract import RangeState
 class HeldRanges:
     """Shells by range id, in the order they were taken."""
 
-    __slots__ = ("_shells", "_site", "busy")
+    __slots__ = ("_past", "_shells", "_site", "busy")
 
     def __init__(self, site: Site) -> None:
         self._site = site
         self._shells: dict[int, RangeShell] = {}
+        self._past = RangeTotals()
+        """Of ranges held no more."""
         self.busy: dict[int, str] = {}
         """Ranges in the middle of being split, merged or handed over: nobody claims them."""
 
@@ -41,6 +44,10 @@ class HeldRanges:
     def shells(self) -> ValuesView[RangeShell]:
         """All of them, while nothing is taken or dropped."""
         return self._shells.values()
+
+    def totals(self) -> RangeTotals:
+        """What all of them, and those held before, have done."""
+        return self._past.with_(shell.leaseholder for shell in self._shells.values())
 
     def take(
         self,
@@ -78,6 +85,7 @@ class HeldRanges:
     def _ended(self, shell: RangeShell) -> None:
         if self._shells.get(shell.range_id) is shell:
             del self._shells[shell.range_id]
+            self._past = self._past.past(shell.leaseholder)
         tenure = self._site.tenure
         if tenure is not None and tenure.holdings.get(shell.lease.key) is shell:
             del tenure.holdings[shell.lease.key]

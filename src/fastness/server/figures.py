@@ -162,6 +162,39 @@ def _of_transport(field: str) -> Callable[[Figures], Iterable[Sample]]:
     return lambda figures: _plain(getattr(figures.transport, field))
 
 
+_RANGES = (
+    ("fastness_commits_total", Kind.COUNTER, "commits", "Transactions committed."),
+    ("fastness_commits_refused_total", Kind.COUNTER, "conflicts", "Commits refused: conflicts."),
+    (
+        "fastness_cache_invalidations_total",
+        Kind.COUNTER,
+        "invalidations",
+        "Notices to clients that what they cached or watch is being written.",
+    ),
+    (
+        "fastness_cache_leases",
+        Kind.GAUGE,
+        "cache_leases",
+        "Clients that may serve what they cached, and those that watch.",
+    ),
+    (
+        "fastness_cache_entries",
+        Kind.GAUGE,
+        "cache_entries",
+        "Keys and intervals tracked for caches and watches.",
+    ),
+)
+
+
+def _of_ranges(field: str) -> Callable[[Figures], Iterable[Sample]]:
+    return lambda figures: _plain(getattr(figures.server.node.range_totals(), field))
+
+
+def _range_measures() -> Iterator[Measure]:
+    for name, kind, field, text in _RANGES:
+        yield Measure(name, kind, text, _of_ranges(field))
+
+
 def _node_measures() -> Iterator[Measure]:
     for field in fields(Counts):
         name = f"fastness_node_{field.name}_total"
@@ -252,6 +285,7 @@ MEASURES: tuple[Measure, ...] = (
         "Overwritten versions kept, estimated.",
         _store("history_versions"),
     ),
+    *_range_measures(),
     *_token_measures(),
     *_node_measures(),
     *_transport_measures(),
