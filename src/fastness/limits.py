@@ -110,6 +110,23 @@ class Limits:
     """A peer not heard of for this long is asked, and given up when it does not answer as long."""
     reconnect_ms: int = 500
     """The longest pause before a peer that could not be reached is dialed again."""
+    http_connections: int = 1_000
+    """Connections the gateway, and the admin pages, take at a time over HTTP."""
+    http_idle_ms: int = 60_000
+    """How long an HTTP connection may take over one request, or wait before the next."""
+    http_body_bytes: int = 16 * MIB
+    """The longest body of an HTTP request: the largest transaction in base64 has room."""
+    http_bodies_bytes: int = 128 * MIB
+    """Bodies and unread answers of all HTTP connections; beyond them requests are refused."""
+    http_answer_bytes: int = 8 * MIB
+    """Keys and values in one answer of the gateway; a page ends there, and goes on by its
+    continuation."""
+    http_watch_ms: int = 60_000
+    """How long the gateway lets a request wait for a change."""
+    http_clients: int = 256
+    """Tokens for which the gateway keeps a connection to the node."""
+    http_repeat_ms: int = 86_400_000
+    """How long the gateway knows a transaction by the id its sender gave it."""
     block_cache_bytes: int = 64 * MIB
     write_buffer_bytes: int = 32 * MIB
 

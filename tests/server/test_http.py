@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from dataclasses import replace
 from http import HTTPStatus
 
 import pytest
 
 from fastness.errors import PermissionDenied, RateLimited, Unauthenticated
+from fastness.limits import Limits
 from fastness.server import http
 from fastness.server.http import HttpServer, Request, Response, json_response, listen_http
 from fastness.transport.addresses import TcpPlace
+from tests.server.processes import until
 
 Scenario = Callable[["Dialer"], Awaitable[None]]
 
@@ -71,17 +74,18 @@ async def answer(request: Request) -> Response:
     )
 
 
-def serving(scenario: Scenario) -> None:
+def serving(scenario: Scenario, **limits: int) -> None:
     """Run a scenario against a server on a free port."""
 
     async def run() -> None:
-        server = await listen_http("127.0.0.1:0", answer)
+        server = await listen_http("127.0.0.1:0", answer, limits=replace(Limits(), **limits))
         try:
             async with asyncio.timeout(60):
                 await scenario(Dialer(server))
         finally:
             await server.close()
         assert not server.connections
+        assert server.held_bytes == 0
 
     asyncio.run(run())
 
@@ -158,9 +162,8 @@ def test_what_is_no_request(text: bytes, status: int) -> None:
     serving(scenario)
 
 
-def test_bodies_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bodies_are_bounded() -> None:
     """A body beyond the limit is refused as it comes, announced or in chunks."""
-    monkeypatch.setattr(http, "BODY_BYTES_MAX", 10)
 
     async def scenario(dialer: Dialer) -> None:
         for text in (
@@ -169,13 +172,76 @@ def test_bodies_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
         ):
             answered = await dialer.say(b"POST / HTTP/1.1\r\nhost: h\r\n" + text)
             assert answered.startswith(b"HTTP/1.1 413 ")
+            assert b'"error":"limit_exceeded"' in answered
+
+    serving(scenario, http_body_bytes=10)
+
+
+def test_whoever_sends_too_much_hears_why() -> None:
+    """A refusal reaches a sender that goes on sending: its connection is not reset under it."""
+
+    async def scenario(dialer: Dialer) -> None:
+        reader, writer = await dialer.open()
+        writer.write(b"POST / HTTP/1.1\r\nhost: h\r\ntransfer-encoding: chunked\r\n\r\n")
+        for _ in range(100):
+            writer.write(b"400\r\n" + b"x" * 1024 + b"\r\n")
+        assert (await reader.read()).startswith(b"HTTP/1.1 413 ")
+        for _ in range(100):
+            writer.write(b"400\r\n" + b"x" * 1024 + b"\r\n")
+        await writer.drain()
+        writer.close()
+        await writer.wait_closed()
+
+    serving(scenario, http_body_bytes=1024)
+
+
+def test_a_body_announced_too_long_is_never_asked_for() -> None:
+    """Whoever asks before sending is told no, and sends nothing."""
+
+    async def scenario(dialer: Dialer) -> None:
+        answered = await dialer.say(
+            b"POST / HTTP/1.1\r\nhost: h\r\nexpect: 100-continue\r\ncontent-length: 11\r\n\r\n",
+            closing=False,
+        )
+        assert answered.startswith(b"HTTP/1.1 413 ")
+
+    serving(scenario, http_body_bytes=10)
+
+
+def test_bodies_together_are_bounded() -> None:
+    """While others hold all the memory there is for bodies, requests are told to come back."""
+
+    async def scenario(dialer: Dialer) -> None:
+        reader, writer = await dialer.open()
+        writer.write(b"POST /a HTTP/1.1\r\nhost: h\r\ncontent-length: 100\r\n\r\n" + b"x" * 30)
+        await until(lambda: dialer.server.held_bytes == 30)
+        refused = await dialer.say(
+            b"POST /b HTTP/1.1\r\nhost: h\r\ncontent-length: 20\r\n\r\n" + b"x" * 20
+        )
+        assert refused.startswith(b"HTTP/1.1 503 ")
+        assert b"retry-after: 1\r\n" in refused
+        writer.close()
+        await writer.wait_closed()
+        del reader
+        await until(lambda: not dialer.server.held_bytes)
+        served = await dialer.say(b"GET /c HTTP/1.1\r\nhost: h\r\nconnection: close\r\n\r\n")
+        assert served.startswith(b"HTTP/1.1 200 ")
+
+    serving(scenario, http_bodies_bytes=40)
+
+
+def test_targets_that_are_no_path() -> None:
+    """A target that cannot be read is refused, and harms nobody else."""
+
+    async def scenario(dialer: Dialer) -> None:
+        answered = await dialer.say(b"GET //[ HTTP/1.1\r\nhost: h\r\n\r\n", closing=False)
+        assert answered.startswith(b"HTTP/1.1 400 ")
 
     serving(scenario)
 
 
-def test_connections_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_connections_are_bounded() -> None:
     """One connection too many is closed at once; those that are there go on."""
-    monkeypatch.setattr(http, "CONNECTIONS_MAX", 1)
 
     async def scenario(dialer: Dialer) -> None:
         reader, writer = await dialer.open()
@@ -187,17 +253,16 @@ def test_connections_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
         writer.close()
         await writer.wait_closed()
 
-    serving(scenario)
+    serving(scenario, http_connections=1)
 
 
-def test_who_says_nothing_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_who_says_nothing_is_left() -> None:
     """A connection without a request does not stay for ever."""
-    monkeypatch.setattr(http, "IDLE_SECONDS", 0.01)
 
     async def scenario(dialer: Dialer) -> None:
         assert await dialer.is_left(b"GET / HT")
 
-    serving(scenario)
+    serving(scenario, http_idle_ms=10)
 
 
 def test_closing_waits_for_nobody_who_does_not_read(monkeypatch: pytest.MonkeyPatch) -> None:

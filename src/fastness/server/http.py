@@ -7,7 +7,9 @@
 
 `h11` decides what is a request and refuses everything else, so there is no parser of ours to be
 fooled; limits on heads, bodies, connections and idle time are kept here. Requests of one
-connection are answered in order; while one is being answered no more is read.
+connection are answered in order; while one is being answered no more is read. Bodies under way,
+and answers that nobody reads, count against one budget of the whole server
+(`limits.http_bodies_bytes`), so that many connections cannot take more memory than that.
 """
 
 from __future__ import annotations
@@ -24,7 +26,9 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 import h11
 import msgspec
 
-from fastness.errors import FastnessError
+from fastness.errors import FastnessError, LimitExceeded, Overloaded
+from fastness.invariants import present
+from fastness.limits import Limits
 from fastness.server.http_errors import error_document, retry_after, status_of
 from fastness.transport.addresses import Place
 from fastness.transport.connections import peer_of
@@ -32,12 +36,8 @@ from fastness.transport.grants import Peer
 from fastness.transport.listening import Listener, bind
 
 HEAD_BYTES_MAX = 16 * 1024
-BODY_BYTES_MAX = 16 * 1024 * 1024
-CONNECTIONS_MAX = 1_000
-IDLE_SECONDS = 60.0
-"""How long a connection may take over one request, or wait before the next."""
-
 CLOSING_SECONDS = 5.0
+"""How long an end waits for answers under way, and for whoever still sends what was refused."""
 
 _log = logging.getLogger("fastness.server.http")
 
@@ -53,6 +53,8 @@ class Request:
     peer: Peer
     """Who asked, as the operating system tells it: perhaps a proxy."""
     body: bytes = b""
+    raw_path: str = ""
+    """The path as it was sent: what is escaped in it may be no text."""
 
     @property
     def bearer(self) -> str:
@@ -94,12 +96,19 @@ def error_response(error: FastnessError) -> Response:
 class HttpServer:
     """Listens at one place until it is closed; see the module's page."""
 
-    def __init__(self, answer: Answer, listener: Listener, server: asyncio.Server) -> None:
+    def __init__(
+        self, answer: Answer, limits: Limits, listener: Listener, server: asyncio.Server
+    ) -> None:
         """Made by `listen_http`."""
         self.place: Place = listener.place
         self.answer = answer
+        self.limits = limits
         self.connections: dict[HttpConnection, None] = {}
         self.requests = 0
+        self.held_bytes = 0
+        """Of bodies and answers that are in memory now."""
+        self.tls: ssl.SSLContext | None = None
+        """What connections to come are taken with: it may be replaced, not added or removed."""
         self._listener = listener
         self._server = server
         self._emptied: asyncio.Future[None] | None = None
@@ -119,6 +128,17 @@ class HttpServer:
         await self._server.wait_closed()
         self._listener.close()
 
+    def overloaded(self) -> Overloaded | None:
+        """The refusal of a request while too much is held in memory."""
+        most = self.limits.http_bodies_bytes
+        if self.held_bytes <= most:
+            return None
+        return Overloaded(
+            f"{self.held_bytes} bytes of requests and answers are under way, more than "
+            f"http_bodies_bytes={most}: come back in a second",
+            retry_after_ms=1_000,
+        )
+
     async def _emptiness(self) -> None:
         """Until no connection is left, or time is over."""
         if self.connections:
@@ -133,14 +153,27 @@ class HttpServer:
 
 
 async def listen_http(
-    where: str | Place, answer: Answer, *, tls: ssl.SSLContext | None = None
+    where: str | Place,
+    answer: Answer,
+    *,
+    limits: Limits | None = None,
+    tls: ssl.SSLContext | None = None,
 ) -> HttpServer:
-    """Serve HTTP at a place; `AddressUnavailable` where that cannot be."""
+    """Serve HTTP at a place; `AddressUnavailable` where that cannot be.
+
+    `tls` must be this server's own: it is told to use whatever `HttpServer.tls` is by then.
+    """
     listener = bind(where)
-    connections: list[HttpServer] = []
+    made: list[HttpServer] = []
 
     def accepted() -> HttpConnection:
-        return HttpConnection(connections[0])
+        return HttpConnection(made[0])
+
+    def use_newest(line: ssl.SSLObject, _name: str | None, _context: ssl.SSLContext) -> None:
+        line.context = present(made[0].tls, "a server that spoke TLS goes on to do so")
+
+    if tls is not None:
+        tls.sni_callback = use_newest
 
     try:
         server = await asyncio.get_running_loop().create_server(
@@ -149,9 +182,10 @@ async def listen_http(
     except BaseException:
         listener.close()
         raise
-    connections.append(HttpServer(answer, listener, server))
+    made.append(HttpServer(answer, limits or Limits(), listener, server))
+    made[0].tls = tls
     await server.start_serving()
-    return connections[0]
+    return made[0]
 
 
 class HttpConnection(asyncio.Protocol):
@@ -165,14 +199,17 @@ class HttpConnection(asyncio.Protocol):
         self._body = bytearray()
         self._answering: asyncio.Task[None] | None = None
         self._idle: asyncio.TimerHandle | None = None
+        self._held_bytes = 0
         self._is_slow = False
+        self._is_refused = False
+        """Whether what still comes is thrown away."""
         self._is_last = False
         """Whether nothing more is answered after what is being answered now."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Somebody is there."""
         self._transport = cast("asyncio.Transport", transport)
-        if len(self._server.connections) >= CONNECTIONS_MAX:
+        if len(self._server.connections) >= self._server.limits.http_connections:
             self._transport.abort()
             return
         self._server.connections[self] = None
@@ -184,16 +221,21 @@ class HttpConnection(asyncio.Protocol):
         self._stop_waiting()
         if self._answering is not None:
             self._answering.cancel()
+        self._let_go()
         self._server.forget(self)
         self._transport = None
 
     def data_received(self, data: bytes) -> None:
         """Bytes came."""
+        if self._is_refused:
+            return
         self._http.receive_data(data)
         self._go_on()
 
     def eof_received(self) -> bool:
         """No more will come; what was asked is still answered."""
+        if self._is_refused:
+            return False
         self._http.receive_data(b"")
         self._go_on()
         return self._answering is not None
@@ -205,6 +247,8 @@ class HttpConnection(asyncio.Protocol):
     def resume_writing(self) -> None:
         """They were read."""
         self._is_slow = False
+        if self._answering is None:
+            self._let_go()
         self._go_on()
 
     def close(self) -> None:
@@ -218,9 +262,18 @@ class HttpConnection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
 
-    def _wait(self) -> None:
+    def _hold(self, size: int) -> None:
+        self._held_bytes += size
+        self._server.held_bytes += size
+
+    def _let_go(self) -> None:
+        self._server.held_bytes -= self._held_bytes
+        self._held_bytes = 0
+
+    def _wait(self, seconds: float | None = None) -> None:
         self._stop_waiting()
-        self._idle = asyncio.get_running_loop().call_later(IDLE_SECONDS, self.abort)
+        seconds = self._server.limits.http_idle_ms / 1_000 if seconds is None else seconds
+        self._idle = asyncio.get_running_loop().call_later(seconds, self.abort)
 
     def _stop_waiting(self) -> None:
         if self._idle is not None:
@@ -230,7 +283,7 @@ class HttpConnection(asyncio.Protocol):
     def _go_on(self) -> None:
         """Take what has arrived, up to the end of one request."""
         try:
-            while self._answering is None and not self._is_slow:
+            while not (self._answering or self._is_slow or self._is_refused):
                 event = self._http.next_event()
                 if event is h11.NEED_DATA or event is h11.PAUSED:
                     return
@@ -240,29 +293,49 @@ class HttpConnection(asyncio.Protocol):
                 self._take(event)
         except h11.RemoteProtocolError as error:
             status = error.error_status_hint or HTTPStatus.BAD_REQUEST
-            self._refuse(status, f"this is no HTTP/1.1 request ({error}): correct it")
+            self._refuse(_malformed(f"this is no HTTP/1.1 request ({error}): correct it", status))
 
     def _take(self, event: object) -> None:
         if isinstance(event, h11.Request):
-            self._head = event
-            self._body.clear()
-            if self._http.they_are_waiting_for_100_continue:
-                self._write(h11.InformationalResponse(status_code=100, headers=[]))
+            self._begin(event)
         elif isinstance(event, h11.Data):
+            self._hold(len(event.data))
             self._body += event.data
-            if len(self._body) > BODY_BYTES_MAX:
-                self._refuse(
-                    HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-                    f"the body exceeds {BODY_BYTES_MAX} bytes: split the request",
-                )
+            self._require_room(len(self._body))
         elif isinstance(event, h11.EndOfMessage) and self._head is not None:
-            self._stop_waiting()
-            request = self._request(self._head)
-            self._server.requests += 1
-            if self._transport is not None:
-                # Whatever else is sent waits with its sender, not in memory here.
-                self._transport.pause_reading()
-            self._answering = asyncio.get_running_loop().create_task(self._answer(request))
+            self._end(self._head)
+
+    def _begin(self, head: h11.Request) -> None:
+        self._head = head
+        self._body.clear()
+        announced = [value for name, value in head.headers if name == b"content-length"]
+        # Told before anything of it is sent, to whoever asks first.
+        is_taken = self._require_room(int(announced[0]) if announced else 0)
+        if is_taken and self._http.they_are_waiting_for_100_continue:
+            self._write(h11.InformationalResponse(status_code=100, headers=[]))
+
+    def _require_room(self, size: int) -> bool:
+        """Whether a body of so many bytes is taken; refused otherwise."""
+        most = self._server.limits.http_body_bytes
+        refusal: FastnessError | None = self._server.overloaded()
+        if size > most:
+            refusal = LimitExceeded(f"the body exceeds http_body_bytes={most}: split the request")
+        if refusal is not None:
+            self._refuse(error_response(refusal))
+        return refusal is None
+
+    def _end(self, head: h11.Request) -> None:
+        self._stop_waiting()
+        try:
+            request = self._request(head)
+        except ValueError as error:
+            self._refuse(_malformed(f"its target is no path ({error}): correct it"))
+            return
+        self._server.requests += 1
+        if self._transport is not None:
+            # Whatever else is sent waits with its sender, not in memory here.
+            self._transport.pause_reading()
+        self._answering = asyncio.get_running_loop().create_task(self._answer(request))
 
     def _request(self, head: h11.Request) -> Request:
         target = urlsplit(head.target.decode("ascii", "replace"))
@@ -276,6 +349,7 @@ class HttpConnection(asyncio.Protocol):
             headers,
             peer,
             bytes(self._body),
+            target.path,
         )
 
     async def _answer(self, request: Request) -> None:
@@ -291,8 +365,11 @@ class HttpConnection(asyncio.Protocol):
             )
         self._answering = None
         self._respond(response, without_body=request.method == "HEAD")
+        self._let_go()
         if self._transport is None:
             return
+        # What the other side does not read stays in memory, until it is given up.
+        self._hold(self._transport.get_write_buffer_size())
         done = self._http.our_state is h11.DONE and self._http.their_state is h11.DONE
         if done and not self._is_last:
             self._http.start_next_cycle()
@@ -312,6 +389,8 @@ class HttpConnection(asyncio.Protocol):
             ("cache-control", "no-store"),
             *response.headers,
         ]
+        if self._is_last:
+            headers.append(("connection", "close"))
         head = h11.Response(
             status_code=int(response.status),
             headers=headers,
@@ -327,14 +406,27 @@ class HttpConnection(asyncio.Protocol):
         if data and self._transport is not None:
             self._transport.write(data)
 
-    def _refuse(self, status: int, message: str) -> None:
-        """Answer what cannot be answered, and close: the rest of the stream means nothing."""
+    def _refuse(self, response: Response) -> None:
+        """Answer what cannot be answered, and close: the rest of the stream means nothing.
+
+        It is read all the same for a while: a connection that is closed with something unread
+        is reset, and the other side would never see the answer.
+        """
+        self._is_last = self._is_refused = True
+        self._body.clear()
+        self._let_go()
         if self._http.our_state in {h11.IDLE, h11.SEND_RESPONSE}:
-            response = json_response({"error": "bad_request", "message": message}, status)
-            response.headers.append(("connection", "close"))
             self._respond(response)
-        self._close()
+        if self._transport is not None and self._transport.can_write_eof():
+            self._transport.write_eof()
+            self._wait(CLOSING_SECONDS)
+        else:
+            self._close()
 
     def _close(self) -> None:
         if self._transport is not None:
             self._transport.close()
+
+
+def _malformed(message: str, status: int = HTTPStatus.BAD_REQUEST) -> Response:
+    return json_response({"error": "bad_request", "message": message}, status)
