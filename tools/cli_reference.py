@@ -35,7 +35,7 @@ fastness config check fastness.toml
 
 **Which database.** A directory (`./data`, or `file:./data` as in Python), `memory:`, or one behind
 a server: `fastness://HOST:PORT` or `fastness+unix:///PATH`, with the token in `FASTNESS_TOKEN`.
-`get`, `set`, `delete`, `scan` and `shell` go through a server; `stat`, `check`, `export` and
+`get`, `set`, `delete`, `scan`, `shell` and `stat` go through a server; `check`, `export` and
 `backup` look at the directory itself, on the server's machine and beside the server.
 
 **Beside an application.** `get`, `scan`, `stat`, `check`, `export`, `backup` and the shell's reads

@@ -47,10 +47,28 @@ def test_records(url: str) -> None:
 
 def test_what_needs_the_store_says_where_to_go(url: str) -> None:
     """Looking after a store is done where it is."""
-    for words in (("stat", url), ("check", url)):
-        told = failure(*words)
-        assert told["error"] == "usage"
-        assert "served by another process" in told["message"]
+    told = failure("check", url)
+    assert told["error"] == "usage"
+    assert "served by another process" in told["message"]
+
+
+def test_stat(url: str) -> None:
+    """The server's state, its store and the kinds of records, as for a directory."""
+    with fastness.open(url, schema=[Note]) as db, db.transaction() as tx:
+        tx.insert(Note(id=7, text="remember"))
+    told = answer("stat", url)
+    assert told["server"]["agent"] == f"fastness {fastness.__version__}"
+    assert told["server"]["is_ready"] is True
+    assert told["server"]["write_refusal"] == ""
+    assert len(told["identity"]) == 32
+    assert told["last_commit"]["time"]
+    assert told["size"]["newest_keys"] > 0
+    assert [kind["kind"] for kind in told["kinds"]] == ["Note"]
+    plain = run("stat", url).stdout
+    assert f"database\t{url}\n" in plain
+    assert f"identity\t{told['identity']}\n" in plain
+    assert "state\tready\n" in plain
+    assert "Note\tid\t\t\n" in plain
 
 
 def test_a_server_that_is_not_there() -> None:

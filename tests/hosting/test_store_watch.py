@@ -55,7 +55,7 @@ def test_what_a_watch_hears() -> None:
             store.apply(Batch(1, 1, number, [commit]), partial(answer.set_result))
             answers.append(answer)
         assert await asyncio.gather(*answers) == [None] * BATCHES
-        assert store.size().newest_keys == 1
+        assert store.standing()[2].newest_keys == 1
         await store.close()
 
     asyncio.run(scenario())

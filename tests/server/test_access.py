@@ -296,3 +296,33 @@ def test_the_status_names_tokens(server: ServerProcess, path: Path) -> None:
     assert answered.status == 200
     assert [one["name"] for one in answered.document["tokens"]] == ["root", "operator", "reader"]
     assert server.get("/metrics", token=STRANGE).status == 200
+
+
+def test_figures_are_told_as_far_as_a_token_reaches(server: ServerProcess, path: Path) -> None:
+    """Everybody its own use; the whole store's only to those who reach all keys."""
+    tenant = issued(path, "billing", key_space=TENANT)
+    reader = issued(path, "reader", role=Role.READ_ONLY)
+
+    async def scenario() -> None:
+        await known(server, reader)
+        async with connected(server, token=tenant) as client:
+            for number in range(5):
+                await client.set(b"%d" % number, b"v")
+            stat = await client.stat()
+            assert stat.server is not None
+            use = stat.server.use
+            assert use is not None
+            assert (use.token, use.connections) == ("billing", 1)
+            assert use.operations >= 5
+            assert use.bytes_in > 0
+            assert use.bytes_out > 0
+            with pytest.raises(UsageError, match="reaches all keys"):
+                str(stat.store)
+        async with connected(server, token=reader) as client:
+            stat = await client.stat()
+            assert stat.store.batches >= 5
+            assert stat.server is not None
+            assert stat.server.use is not None
+            assert stat.server.use.token == "reader"  # noqa: S105 - its name
+
+    play(scenario())

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from fastness.errors import StoreUnavailable
 from fastness.server.exposition import NO_LABELS, Family, Histogram, Kind, Sample, exposed
-from fastness.server.figures import size_of
-from fastness.storage.contract import StoreSize
 
 
 def test_families() -> None:
@@ -37,13 +34,3 @@ def test_histograms() -> None:
     assert 't_seconds_bucket{request="read",le="+Inf"} 4' in lines
     assert 't_seconds_count{request="read"} 4' in lines
     assert 't_seconds_sum{request="read"} 60.002020001' in lines
-
-
-def test_a_store_that_is_opened_again_has_no_sizes() -> None:
-    """Its own figures are missing for the moment, and no others with them."""
-
-    def away() -> StoreSize:
-        raise StoreUnavailable("the store is closed")
-
-    assert size_of("newest_keys", away) == []
-    assert size_of("newest_keys", lambda: StoreSize(4, 3, 2, 1)) == [Sample(NO_LABELS, 3)]

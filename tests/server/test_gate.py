@@ -37,6 +37,7 @@ from fastness.server.reach import operations_in
 from fastness.server.roles import ALLOWED
 from fastness.server.tokens import Allowance
 from fastness.transport.grants import NODE_GRANT, Grant
+from fastness.wire.figures import FiguresRequest
 from fastness.wire.handshake import Role
 from fastness.wire.messages import (
     CALL,
@@ -71,6 +72,7 @@ REQUESTS: tuple[Body, ...] = (
     RenewCache(1, 1, 1),
     Draw(1),
     MapRequest(),
+    FiguresRequest(),
     InvalidateAck(1, 1, 1, 1),
     commit(Content(writes=[Write(b"a", b"1")])),
     Prepare(1, 1, identity(b"a"), 0, 0, Content()),
@@ -99,7 +101,11 @@ class Gated:
         self.clock = ManualClock()
         self.access = Access("billing", role, prefix, allowance or Allowance())
         self.grants: dict[str, Grant] = {CLIENT: grant_of(self.access)}
-        self.gate = ServerGate(OWN, self.grants.get, Latencies(self.clock, slow_ms=0))
+        self.gate = ServerGate(OWN, self.grants.get, Latencies(self.clock, slow_ms=0), self.count)
+
+    def count(self) -> None:
+        """One connection, as the transport would count it."""
+        self.access.usage.connections = 1
 
     def ask(self, body: Body, *, sender: str = CLIENT, size: int = 100) -> FastnessError | None:
         """What a request is refused with."""
@@ -291,7 +297,7 @@ def test_how_long_requests_took() -> None:
     """Each request is timed under its name, by the clock of the process."""
     gated = Gated()
     latencies = Latencies(gated.clock, slow_ms=5)
-    gate = ServerGate(OWN, gated.grants.get, latencies)
+    gate = ServerGate(OWN, gated.grants.get, latencies, gated.count)
     for request in (Read(1, 1, [b"a"]), Read(1, 1, [], Scan(b"a", b"b", 1)), commit(Content())):
         work = gate.began(CLIENT, request)
         gated.clock.advance(milliseconds=7)

@@ -95,6 +95,7 @@ def _look(server: ServerProcess) -> None:
     assert status["sessions"][0]["agent"].startswith("fastness")
     assert status["tokens"][0]["requests"] >= 40
     assert status["ranges"][0]["begin"] == "b''"
+    assert status["store"]["newest_keys"] >= 20
 
 
 def test_slow_requests_are_logged(tmp_path: Path) -> None:

@@ -38,6 +38,7 @@ from fastness.ranges.requests import (
     Write,
 )
 from fastness.transport.framing import CONTROL, HEADER_BYTES, control_frame, message_frame
+from fastness.wire.figures import FiguresAnswer, FiguresRequest, StoreFigures, TokenUse
 from fastness.wire.handshake import Control, Hello, Ping, Pong, Welcome, encode_control
 from fastness.wire.messages import (
     ANSWER,
@@ -80,6 +81,8 @@ CONTENT = Content(
     size=42,
 )
 DESCRIPTOR = Descriptor(7, b"", b"\xff\xff", 3, "store", 2, NODE, 11, released=False)
+USE = TokenUse("billing", 9, 12, 1_000, 2_000, 2, 1, 1, 3)
+STORE = StoreFigures("00112233445566778899aabbccddeeff", T, 7, 0, 4_096, 5, 3, 8)
 
 CONTROLS: dict[str, Control] = {
     "hello": Hello("fastness", [1], CLIENT, "a token", "10.0.0.1:3278", agent="client/1.0"),
@@ -133,6 +136,14 @@ MESSAGES: dict[str, tuple[int, int, int, Body]] = {
     "transfer": (CALL, 17, T, TransferLease(7, 3, NODE)),
     "take": (NOTICE, 0, T, TakeRange(7)),
     "drain": (CALL, 18, T, Drain()),
+    "ask for figures": (CALL, 19, T, FiguresRequest()),
+    "figures": (
+        ANSWER, 19, T,
+        FiguresAnswer("server/1.0", 5_000, True, "the disk is full", T, USE, STORE),  # noqa: FBT003 - a field
+    ),
+    "figures for a tenant": (
+        ANSWER, 19, T, FiguresAnswer("server/1.0", 5_000, False, "", T, USE),  # noqa: FBT003 - a field
+    ),
     "conflict": (ANSWER, 4, T, Refusal("conflict", "run it again", b"a", T + 3)),
     "range moved": (
         ANSWER, 5, T, Refusal("range_moved", "ask the holder", descriptors=[DESCRIPTOR]),

@@ -13,6 +13,7 @@ from fastness.cli import (
     keys,
     serve,
     simulate,
+    stat,
     tokens,
 )
 from fastness.cli.shell import shell
@@ -50,7 +51,7 @@ app.command(rich_help_panel=READ_AND_WRITE)(keys.set)
 app.command(rich_help_panel=READ_AND_WRITE)(keys.delete)
 app.command(rich_help_panel=READ_AND_WRITE)(keys.scan)
 app.command(rich_help_panel=READ_AND_WRITE)(shell)
-app.command(rich_help_panel=LOOK_AFTER)(inspection.stat)
+app.command(rich_help_panel=LOOK_AFTER)(stat.stat)
 app.command("check", rich_help_panel=LOOK_AFTER)(inspection.check_database)
 app.command(rich_help_panel=LOOK_AFTER)(inspection.version)
 app.command(rich_help_panel=COPY)(copies.backup)

@@ -3,7 +3,7 @@
 from fastness.client.async_database import AsyncDatabase
 from fastness.client.database import Database
 from fastness.client.embedded_backing import AsyncEmbeddedBacking, EmbeddedBacking
-from fastness.client.figures import DatabaseStat, StoreStat
+from fastness.client.figures import DatabaseStat, ServerStat, StoreStat
 from fastness.client.freshness import AtLeast, Freshness, Within
 from fastness.client.opening import open, open_async
 from fastness.client.transaction import AsyncTransaction, Transaction
@@ -18,6 +18,7 @@ __all__ = [
     "DatabaseStat",
     "EmbeddedBacking",
     "Freshness",
+    "ServerStat",
     "StoreStat",
     "Transaction",
     "Within",

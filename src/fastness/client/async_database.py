@@ -212,7 +212,7 @@ class AsyncDatabase:
         return await self._backing.outcome(transaction_id)
 
     async def stat(self) -> DatabaseStat:
-        """Figures of this database now."""
+        """Figures of this database now, and of its server: there it is asked, as by a read."""
         return await self._backing.stat()
 
     async def audit_cache(self, entries: int = 100) -> CacheAudit:

@@ -208,7 +208,7 @@ class Database:
         return self._backing.outcome(transaction_id)
 
     def stat(self) -> DatabaseStat:
-        """Figures of this database now."""
+        """Figures of this database now, and of its server: there it is asked, as by a read."""
         return self._backing.stat()
 
     def audit_cache(self, entries: int = 100) -> CacheAudit:

@@ -182,6 +182,7 @@ class Embedded:
         engine = self.engine
         opened = StoreStat(
             identity=self.store.identity,
+            applied=self.store.applied,
             prune_horizon=engine.prune_horizon,
             batches=engine.counts.batches,
             clock_jumps=engine.clock_jumps,
@@ -194,7 +195,8 @@ class Embedded:
             conflicts=engine.counts.conflicts,
             watches=len(engine.watches),
             cache=CacheCounts(),
-            opened=opened,
+            server=None,
+            store_told=opened,
         )
 
     def upkeep_step(self) -> bool:

@@ -177,9 +177,10 @@ class LocalStore:
         """A mark of the store (`Store.state`)."""
         return self._store.state(name)
 
-    def size(self) -> StoreSize:
-        """Sizes now, or what the store is unavailable for."""
-        return self._store.size()
+    def standing(self) -> tuple[str, Timestamp, StoreSize]:
+        """Identity, newest commit and sizes now; raises what the store is unavailable for."""
+        store = self._store
+        return store.identity, store.applied, store.size()
 
     def range_epoch(self, range_id: int) -> int:
         """The highest epoch opened for a range, 0 for none."""

@@ -22,6 +22,7 @@ from fastness.errors import (
 )
 from fastness.node.claims import Claims
 from fastness.node.deliveries import Deliveries
+from fastness.node.figures import NodeFigures
 from fastness.node.flows import Flows
 from fastness.node.held import HeldRanges
 from fastness.node.oracle_seat import OracleSeat
@@ -43,6 +44,7 @@ from fastness.ranges.requests import (
     Resolve,
 )
 from fastness.runtime.process import Address
+from fastness.wire.figures import FiguresRequest
 from fastness.wire.messages import (
     ANSWER,
     CALL,
@@ -72,10 +74,26 @@ Handler = Callable[[Caller, Any], None]
 class Dispatch:
     """See the module's page."""
 
-    __slots__ = ("_claims", "_deliveries", "_flows", "_handlers", "_held", "_oracle", "_site")
+    __slots__ = (
+        "_claims",
+        "_deliveries",
+        "_figures",
+        "_flows",
+        "_handlers",
+        "_held",
+        "_oracle",
+        "_site",
+    )
 
     def __init__(
-        self, site: Site, held: HeldRanges, oracle: OracleSeat, claims: Claims, flows: Flows
+        self,
+        site: Site,
+        held: HeldRanges,
+        oracle: OracleSeat,
+        claims: Claims,
+        flows: Flows,
+        *,
+        figures: NodeFigures,
     ) -> None:
         self._site = site
         self._held = held
@@ -83,10 +101,12 @@ class Dispatch:
         self._claims = claims
         self._deliveries = Deliveries()
         self._flows = flows
+        self._figures = figures
         to_range = (Read, CommitOne, Prepare, Decide, Ask, Resolve, Reserve, RenewCache)
         self._handlers: dict[type, Handler] = dict.fromkeys(to_range, self._range_request)
         self._handlers[Draw] = self._draw
         self._handlers[MapRequest] = self._map
+        self._handlers[FiguresRequest] = self._tell
         self._handlers[SplitRange] = self._split
         self._handlers[MergeRange] = self._merge
         self._handlers[TransferLease] = self._transfer
@@ -225,6 +245,9 @@ class Dispatch:
         descriptors = [placed.descriptor for placed in view.ranges.values()]
         answer = MapAnswer(descriptors, view.oracle_address(), view.nodes)
         self._site.post.answer(caller.address, caller.number, answer)
+
+    def _tell(self, caller: Caller, _request: FiguresRequest) -> None:
+        self._figures.answer(caller)
 
     def _split(self, caller: Caller, request: SplitRange) -> None:
         flow = partial(self._flows.split, request.range_id, request.generation, request.key)

@@ -11,6 +11,7 @@ from typing import Protocol
 from fastness.errors import FastnessError
 from fastness.ranges.requests import RangeRequest
 from fastness.runtime.process import Address
+from fastness.wire.figures import TokenUse
 from fastness.wire.messages import Frame
 
 
@@ -42,6 +43,14 @@ class Gate(Protocol):
 
     def sent(self, to: Address, size: int) -> None:
         """A frame of `size` bytes is on its way."""
+        ...
+
+    def use(self, sender: Address) -> TokenUse | None:
+        """What the sender's token took, `None` where no account is kept."""
+        ...
+
+    def sees_store(self, sender: Address) -> bool:
+        """Whether the sender may know how much the store holds: it reaches all keys."""
         ...
 
 
@@ -76,3 +85,11 @@ class OpenGate:
 
     def sent(self, _to: Address, _size: int) -> None:
         """Nothing is counted."""
+
+    def use(self, _sender: Address) -> TokenUse | None:
+        """No account is kept."""
+        return None
+
+    def sees_store(self, _sender: Address) -> bool:
+        """Everybody sees all."""
+        return True

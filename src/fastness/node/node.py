@@ -25,11 +25,11 @@ from fastness.limits import Limits
 from fastness.node.claims import Claims
 from fastness.node.counts import Counts
 from fastness.node.dispatch import Dispatch
+from fastness.node.figures import NodeFigures
 from fastness.node.flows import Flows
 from fastness.node.gate import Gate
 from fastness.node.held import HeldRanges
 from fastness.node.oracle_seat import OracleSeat
-from fastness.node.range_totals import RangeTotals
 from fastness.node.refusals import moved
 from fastness.node.session import SessionKeeper
 from fastness.node.site import Site
@@ -37,9 +37,14 @@ from fastness.node.upkeep import Upkeep
 from fastness.placement.coordinator import Coordinator
 from fastness.ranges.leaseholder import Leaseholder
 from fastness.runtime.process import Process, Timer
+from fastness.wire.figures import StoreFigures
 
 RESTING_TICKS = 10
 """How many times rarer ticks are while nothing is under way."""
+
+
+def _nothing_told() -> None:
+    return None
 
 
 class Node:
@@ -58,12 +63,13 @@ class Node:
         *,
         may_cache: Callable[[], bool] | None = None,
         rests_until_ns: int = 0,
+        store_figures: Callable[[], StoreFigures | None] = _nothing_told,
     ) -> None:
         """`may_cache`, asked each time, and `rests_until_ns` are for nodes without predecessors.
 
         Where nobody waits for a predecessor's lease to end, no cache lease is granted before
         a successor is sure to know of it, and no range commits before the boot clock shows
-        `rests_until_ns`, until when a predecessor's may run.
+        `rests_until_ns`, until when a predecessor's may run. `store_figures` tells of its store.
         """
         self._site = Site(process, coordinator, stores, limits, gate)
         if may_cache is not None:
@@ -75,7 +81,10 @@ class Node:
         self._keeper = SessionKeeper(self._site)
         self._claims = Claims(self._site, self._keeper, self._held, self._oracle)
         self._flows = Flows(self._site, self._keeper, self._held, self._oracle, self._claims)
-        self._dispatch = Dispatch(self._site, self._held, self._oracle, self._claims, self._flows)
+        figures = NodeFigures(self._site, self._held, lambda: self.is_serving_all, store_figures)
+        self._dispatch = Dispatch(
+            self._site, self._held, self._oracle, self._claims, self._flows, figures=figures
+        )
         self._upkeep = Upkeep(self._site, self._held)
         self._timer: Timer | None = None
 
@@ -88,10 +97,6 @@ class Node:
     def counts(self) -> Counts:
         """What it has counted since it started."""
         return self._site.counts
-
-    def range_totals(self) -> RangeTotals:
-        """What its ranges have done, those it holds no more included."""
-        return self._held.totals()
 
     @property
     def issued(self) -> Timestamp:
@@ -107,6 +112,11 @@ class Node:
             and 0 < len(ranges) == len(self._held)
             and all(shell.allowed for shell in self._held)
         )
+
+    @property
+    def clock_jumps(self) -> int:
+        """Jumps of the wall clock that it did not follow as the oracle."""
+        return self._oracle.clock_jumps
 
     @property
     def is_oracle(self) -> bool:

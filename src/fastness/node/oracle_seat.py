@@ -89,6 +89,11 @@ class OracleTerm:
         """Whether the predecessor's lease is over for certain, so that this one issues."""
         return self._site.boot_ns() >= self._from_ns
 
+    @property
+    def clock_jumps(self) -> int:
+        """Jumps of the wall clock that were not followed."""
+        return self._role.clock_jumps
+
     def draw(self, caller: Caller, count: int, *, reading: bool) -> None:
         """Answer with a block, now or when the ceiling is high enough."""
         if not 0 < count <= DRAW_MAX:
@@ -189,6 +194,11 @@ class OracleSeat:
     def held(self) -> bool:
         """Whether this node holds the role."""
         return self._term is not None
+
+    @property
+    def clock_jumps(self) -> int:
+        """Jumps of the wall clock that were not followed, since the role was claimed."""
+        return 0 if self._term is None else self._term.clock_jumps
 
     def draw(self, caller: Caller, count: int, *, reading: bool) -> None:
         """Answer a request for timestamps; raises what it is to be refused with."""

@@ -40,7 +40,8 @@ from fastness.node.node import Node
 from fastness.node.waiting import pause
 from fastness.placement.cluster_view import encode_counter
 from fastness.runtime.process import Address, Process
-from fastness.storage.contract import Store, StoreSize
+from fastness.storage.contract import Store
+from fastness.wire.figures import StoreFigures
 
 STORE = "local"
 """The name of the store in descriptors."""
@@ -85,6 +86,7 @@ class ServerNode:
             gate,
             may_cache=self._may_cache,
             rests_until_ns=self._rests_until_ns(),
+            store_figures=self.store_figures,
         )
 
     def _rests_until_ns(self) -> int:
@@ -111,9 +113,22 @@ class ServerNode:
         """Whether it serves every range, commits included, and issues timestamps."""
         return not (self._drained or self._stopped) and self.node.is_serving_all
 
-    def store_size(self) -> StoreSize:
-        """How large the store is; raises what it is unavailable for."""
-        return self._store.size()
+    def store_figures(self) -> StoreFigures | None:
+        """What the store is and holds; `None` while it is being opened again."""
+        try:
+            identity, applied, size = self._store.standing()
+        except FastnessError:
+            return None
+        return StoreFigures(
+            identity=identity,
+            applied=applied,
+            batches=self.counts.batches,
+            clock_jumps=self.node.clock_jumps,
+            bytes_on_disk=size.bytes_on_disk,
+            newest_keys=size.newest_keys,
+            history_versions=size.history_versions,
+            log_entries=size.log_entries,
+        )
 
     @property
     def write_refusal(self) -> FastnessError | None:

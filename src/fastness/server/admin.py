@@ -22,7 +22,9 @@ from http import HTTPStatus
 from importlib import metadata
 from typing import Any
 
-from fastness.errors import FastnessError, PermissionDenied
+from msgspec import structs
+
+from fastness.errors import PermissionDenied
 from fastness.server.authentication import Authenticator
 from fastness.server.exposition import CONTENT_TYPE, exposed
 from fastness.server.figures import Figures, families, shown
@@ -119,6 +121,7 @@ class Admin:
         figures = self._figures
         refusal = figures.server.write_refusal
         sessions = self._sessions()
+        store = figures.server.store_figures()
         return {
             "status": self._state(),
             "version": metadata.version("fastness"),
@@ -127,7 +130,7 @@ class Admin:
             "uptime_seconds": round((figures.clock.boot_ns() - figures.started_ns) / 1e9, 3),
             "writes_refused": None if refusal is None else error_document(refusal),
             "ranges": self._ranges(),
-            "store": self._store(),
+            "store": None if store is None else structs.asdict(store),
             "tokens": [{"name": name, **asdict(usage)} for name, usage in self._usage()],
             "connections": len(sessions),
             "sessions": [_session_document(one) for one in sessions[:SESSIONS_SHOWN]],
@@ -148,12 +151,6 @@ class Admin:
             }
             for range_id, holder in sorted(self._figures.server.node.leaseholders.items())
         ]
-
-    def _store(self) -> dict[str, object]:
-        try:
-            return asdict(self._figures.store_size())
-        except FastnessError as error:
-            return error_document(error)
 
 
 def _session_document(session: Session) -> dict[str, object]:

@@ -15,7 +15,6 @@ from dataclasses import asdict, fields
 from importlib import metadata
 from typing import NamedTuple
 
-from fastness.errors import FastnessError
 from fastness.node import Counts, ServerNode
 from fastness.runtime.clock import Clock
 from fastness.server.access import Access, Usage
@@ -23,7 +22,6 @@ from fastness.server.exposition import NO_LABELS, Family, Histogram, Kind, Sampl
 from fastness.server.helps import NODE, NOW, TRANSPORT
 from fastness.server.latencies import Latencies
 from fastness.server.store_watch import StoreTimes
-from fastness.storage.contract import StoreSize
 from fastness.transport.counts import TransportCounts
 
 TOKENS_SHOWN = 100
@@ -42,7 +40,6 @@ class Figures(NamedTuple):
     loop_lag: Histogram
     accesses: Callable[[], list[Access]]
     """The accounts of tokens, their connections counted."""
-    store_size: Callable[[], StoreSize]
     clock: Clock
     started_ns: int
 
@@ -212,16 +209,14 @@ def _transport_measures() -> Iterator[Measure]:
 # The store.
 
 
-def size_of(field: str, store_size: Callable[[], StoreSize]) -> list[Sample]:
-    """One of the store's sizes; none while it is being opened again, so that the others show."""
-    try:
-        return _plain(getattr(store_size(), field))
-    except FastnessError:
-        return []
-
-
 def _store(field: str) -> Callable[[Figures], Iterable[Sample]]:
-    return lambda figures: size_of(field, figures.store_size)
+    """None while it is being opened again, so that the others show."""
+
+    def read(figures: Figures) -> list[Sample]:
+        store = figures.server.store_figures()
+        return [] if store is None else _plain(getattr(store, field))
+
+    return read
 
 
 MEASURES: tuple[Measure, ...] = (

@@ -10,6 +10,7 @@ Every request of every client passes here, so nothing is looked at that a grant 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import asdict
 
 from fastness.errors import FastnessError, PermissionDenied, Unauthenticated
 from fastness.ranges.requests import RangeRequest
@@ -19,6 +20,7 @@ from fastness.server.latencies import Latencies
 from fastness.server.reach import operations_in, outside
 from fastness.server.roles import UNHURRIED, least_role
 from fastness.transport.grants import Grant
+from fastness.wire.figures import TokenUse
 from fastness.wire.handshake import Role
 from fastness.wire.messages import Body, Frame
 
@@ -47,17 +49,25 @@ class Started:
 class ServerGate:
     """A `node.Gate` by grants. `grant_of` answers what the transport's handshake granted."""
 
-    __slots__ = ("_grant_of", "_latencies", "_own", "closing")
+    __slots__ = ("_count_connections", "_grant_of", "_latencies", "_own", "closing")
 
     def __init__(
-        self, own: Address, grant_of: Callable[[Address], Grant | None], latencies: Latencies
+        self,
+        own: Address,
+        grant_of: Callable[[Address], Grant | None],
+        latencies: Latencies,
+        count_connections: Callable[[], None],
     ) -> None:
-        """For the node at the address `own`, whose messages to itself pass."""
+        """For the node at the address `own`, whose messages to itself pass.
+
+        `count_connections` brings the accounts' up to date.
+        """
         self.closing: FastnessError | None = None
         """Why nothing new is let in any more."""
         self._own = own
         self._grant_of = grant_of
         self._latencies = latencies
+        self._count_connections = count_connections
 
     def refusal(self, sender: Address, frame: Frame, size: int) -> FastnessError | None:
         """Why this is not acted on, `None` where it is."""
@@ -110,6 +120,19 @@ class ServerGate:
         access = self._access_of(to)
         if access is not None:
             access.send(size)
+
+    def use(self, sender: Address) -> TokenUse | None:
+        """The account of the sender's token."""
+        access = self._access_of(sender)
+        if access is None:
+            return None
+        self._count_connections()
+        return TokenUse(token=access.name, **asdict(access.usage))
+
+    def sees_store(self, sender: Address) -> bool:
+        """Whoever is bound to a key space shares the store with others."""
+        grant = self._grant_of(sender)
+        return sender == self._own or (grant is not None and not grant.prefix)
 
     def _access_of(self, address: Address) -> Access | None:
         grant = self._grant_of(address)

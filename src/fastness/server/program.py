@@ -153,7 +153,12 @@ class Program:
         store_times = StoreTimes()
         open_store = _store_opener(settings)
         store = await _opened(open_store)
-        self._gate = ServerGate(self._process.address, self._process.grant_of, self._latencies)
+        self._gate = ServerGate(
+            self._process.address,
+            self._process.grant_of,
+            self._latencies,
+            self._authenticator.count_connections,
+        )
         self._node = ServerNode(
             self._process,
             store,
@@ -190,7 +195,6 @@ class Program:
             store_times=store_times,
             loop_lag=pulse.lag,
             accesses=self._counted_accesses,
-            store_size=self._node.store_size,
             clock=self._clock,
             started_ns=self._clock.boot_ns(),
         )

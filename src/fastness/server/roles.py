@@ -1,7 +1,7 @@
 """What each role may ask for.
 
 ============ ================================================================================
-read-only    reads, cache leases, timestamps, the map
+read-only    reads, cache leases, timestamps, the map, figures
 read-write   commits, decisions and reservations too
 admin        splits, merges, transfers and draining too
 node         everything: the node itself, and the other nodes of its cluster
@@ -23,6 +23,7 @@ from fastness.ranges.requests import (
     Reserve,
     Resolve,
 )
+from fastness.wire.figures import FiguresRequest
 from fastness.wire.handshake import Role
 from fastness.wire.messages import (
     Drain,
@@ -37,7 +38,7 @@ from fastness.wire.messages import (
 Kinds = frozenset[type[Any]]
 """Classes of messages."""
 
-_READING: Kinds = frozenset({Read, RenewCache, Draw, MapRequest, InvalidateAck})
+_READING: Kinds = frozenset({Read, RenewCache, Draw, MapRequest, FiguresRequest, InvalidateAck})
 _WRITING: Kinds = _READING | {CommitOne, Prepare, Decide, Reserve}
 _RUNNING: Kinds = _WRITING | {SplitRange, MergeRange, TransferLease, Drain}
 ALLOWED: dict[Role, Kinds] = {

@@ -42,6 +42,7 @@ from fastness.ranges.requests import (
     Resolve,
     Resolved,
 )
+from fastness.wire.figures import FiguresAnswer, FiguresRequest
 
 PROTOCOL = 1
 FRAME_BYTES_MAX = 32 * 1024 * 1024
@@ -154,6 +155,8 @@ Body = (
     | TransferLease
     | TakeRange
     | Drain
+    | FiguresRequest
+    | FiguresAnswer
     | Refusal
 )
 

@@ -12,6 +12,7 @@ from fastness.client.cluster.access import Access
 from fastness.client.cluster.attempts import ClusterAttempts
 from fastness.client.cluster.auditing import audit_cached
 from fastness.client.cluster.core import ClusterCore
+from fastness.client.cluster.figures import asked_figures, server_stat, store_stat
 from fastness.client.cluster.records import Records
 from fastness.client.cluster.transaction import NO_SCHEMA, ClusterTransaction
 from fastness.client.cluster.view import Moment
@@ -206,8 +207,10 @@ class ClusterBacking:
         return await self.core.commits.outcome(transaction_id)
 
     async def stat(self) -> DatabaseStat:
-        """Figures of this client now."""
+        """Figures of this client, and of the server: one message; raises as reads do."""
         core = self.core
+        core.require_here()
+        answer = await asked_figures(core)
         commits = core.commits.counts
         return DatabaseStat(
             url=self.url,
@@ -216,7 +219,8 @@ class ClusterBacking:
             conflicts=commits.refused,
             watches=len(core.watches),
             cache=replace(core.cached.near.counts),
-            opened=None,
+            server=None if answer is None else server_stat(answer),
+            store_told=None if answer is None else store_stat(answer),
         )
 
     async def audit_cache(self, entries: int) -> CacheAudit:

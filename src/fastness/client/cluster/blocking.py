@@ -153,7 +153,7 @@ class BlockingBacking:
         return self._drive(self._cluster.outcome(transaction_id))
 
     def stat(self) -> DatabaseStat:
-        """Figures of this client now."""
+        """Figures of this client, and of the server: one message; raises as reads do."""
         return self._drive(self._cluster.stat())
 
     def audit_cache(self, entries: int) -> CacheAudit:
