@@ -24,11 +24,12 @@ from benchmarks.clients.field import Loop
 from benchmarks.rows import Row, Unit, at_most, cost_row
 from benchmarks.samples import Series, spread
 from benchmarks.servers.fastness_server import fastness_server
-from benchmarks.servers.processes import running
 from benchmarks.settings import Settings
 from benchmarks.spells import tasks_for
 from benchmarks.workload import entries, sample
 from fastness.invariants import check
+from fastness.laptop.daemon import Daemon, running
+from fastness.laptop.programs import importable
 
 WORSE = 2.0
 SHARE = 0.99
@@ -154,8 +155,15 @@ def _rows(
 
 
 @contextmanager
-def scanning(url: str, count: int, log: Path) -> Iterator[None]:
+def scanning(url: str, count: int, place: Path) -> Iterator[None]:
     """Another process that scans everything meanwhile, again and again."""
     command = [sys.executable, "-m", "benchmarks.scanner", url, str(count)]
-    with running(command, log=log, is_ready=lambda: log.read_bytes().endswith(b"\n")):
+    scanner = Daemon(
+        "scanner",
+        command,
+        place,
+        is_ready=lambda: scanner.log.read_bytes().endswith(b"\n"),
+        environment=importable(),
+    )
+    with running(scanner):
         yield

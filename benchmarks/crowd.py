@@ -15,9 +15,9 @@ from benchmarks.clients.fastness_client import FastnessClient
 from benchmarks.clients.field import Loop
 from benchmarks.rows import Row, Unit, at_most
 from benchmarks.servers.fastness_server import fastness_server
-from benchmarks.servers.processes import resident_bytes
 from benchmarks.settings import Settings
 from benchmarks.workload import entries, key
+from fastness.laptop.processes import resident_bytes
 
 MORE_MB = 200.0
 BYTES_PER_MB = 1_000_000

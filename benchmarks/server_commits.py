@@ -22,9 +22,9 @@ from benchmarks.contests import Contestant, contest
 from benchmarks.rows import Row, at_least, at_most
 from benchmarks.samples import Round
 from benchmarks.server_rows import OURS, costs, rates
-from benchmarks.servers.processes import HOST
 from benchmarks.settings import Settings
 from benchmarks.spells import alone_for, tasks_for
+from fastness.laptop.ports import HOST
 
 TOGETHER = {
     RedisClient.name: at_least(1.2),

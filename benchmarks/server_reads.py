@@ -25,9 +25,9 @@ from benchmarks.contests import Contestant, contest
 from benchmarks.rows import Row, Unit, at_least, at_most, missing_row, rate_row
 from benchmarks.samples import Round, Series
 from benchmarks.server_rows import OURS, costs, rates
-from benchmarks.servers.processes import HOST
 from benchmarks.settings import Settings
 from benchmarks.spells import alone_for, tasks_for, weighed
+from fastness.laptop.ports import HOST
 
 TOGETHER = {
     RedisClient.name: at_least(5.0),

@@ -8,10 +8,10 @@ from collections.abc import Callable, Sequence
 from importlib.metadata import PackageNotFoundError, version
 
 from benchmarks.catalogue import FAMILIES
-from benchmarks.servers.etcd import etcd_version
-from benchmarks.servers.postgresql import postgresql_version
-from benchmarks.servers.programs import Missing
+from benchmarks.servers import MISSING
 from benchmarks.servers.redis import redis_version
+from fastness.laptop.etcd import etcd_version
+from fastness.laptop.postgres import postgresql_version
 
 SERVERS: dict[str, Callable[[], str]] = {
     "PostgreSQL": postgresql_version,
@@ -35,7 +35,7 @@ def versions(names: Sequence[str]) -> dict[str, str]:
 def _told(tell: Callable[[], str]) -> str:
     try:
         return tell()
-    except Missing:
+    except MISSING:
         return "missing"
 
 

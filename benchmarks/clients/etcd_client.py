@@ -9,8 +9,8 @@ from typing import Any
 import aetcd  # type: ignore[import-untyped]  # it ships no types
 
 from benchmarks.clients.contract import VALUE, incremented
-from benchmarks.servers.processes import HOST
 from benchmarks.workload import Entry
+from fastness.laptop.ports import HOST
 
 LOAD_ENTRIES = 128
 """Operations that etcd takes in one transaction."""

@@ -23,15 +23,15 @@ from benchmarks.clients.postgresql_client import PostgreSQLClient
 from benchmarks.clients.redis_client import RedisClient
 from benchmarks.contests import Contestant, dealt, tasks_together
 from benchmarks.samples import Cpu, Round
+from benchmarks.servers import MISSING, Server
 from benchmarks.servers.etcd import etcd
 from benchmarks.servers.fastness_server import Serving, fastness_server
 from benchmarks.servers.postgresql import postgresql
-from benchmarks.servers.processes import Server, cpu_ns
-from benchmarks.servers.programs import Missing
 from benchmarks.servers.redis import redis
 from benchmarks.settings import Settings
 from benchmarks.workload import Entry, entries, sample
 from fastness.invariants import check, present
+from fastness.laptop.processes import cpu_ns
 
 T = TypeVar("T")
 KEYS_DRAWN = 10_000
@@ -157,7 +157,7 @@ def competing(settings: Settings, name: str) -> Iterator[Field]:
             directory.mkdir()
             try:
                 server = opened.enter_context(peer.start(directory))
-            except Missing as missing:
+            except MISSING as missing:
                 found.missing[peer_name] = str(missing)
                 continue
             found.servers[peer_name] = server

@@ -8,9 +8,9 @@ from typing import Any
 import asyncpg  # type: ignore[import-untyped]  # it ships no types
 
 from benchmarks.clients.contract import VALUE, incremented
-from benchmarks.servers.postgresql import USER
-from benchmarks.servers.processes import HOST
 from benchmarks.workload import Entry
+from fastness.laptop.ports import HOST
+from fastness.laptop.postgres import USER
 
 POOL = 16
 GET = "SELECT value FROM entries WHERE key = $1"

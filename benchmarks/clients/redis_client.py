@@ -9,8 +9,8 @@ from typing import Any
 from redis.asyncio import Redis
 
 from benchmarks.clients.contract import VALUE, incremented
-from benchmarks.servers.processes import HOST
 from benchmarks.workload import Entry
+from fastness.laptop.ports import HOST
 
 LOAD_ENTRIES = 2_000
 

