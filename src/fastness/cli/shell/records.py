@@ -16,64 +16,27 @@ import msgspec
 
 from fastness import Transaction
 from fastness.cli.notation import parsed
-from fastness.errors import InvalidKey, InvalidOption, InvalidValue, SchemaError
-from fastness.model import IndexOf, Record, TotalOf, rebuilt_schema
+from fastness.errors import InvalidKey, InvalidValue
+from fastness.model.by_name import RebuiltSchemas, require_few
 from fastness.model.kinds import KeyColumn
 from fastness.model.operations import Schema, read_schema
-from fastness.model.plans import KindPlan
 
 
 class StoredSchema:
     """The schema a database holds, its classes made again only when it changes."""
 
     def __init__(self) -> None:
-        self._last: Schema | None = None
+        self._rebuilt = RebuiltSchemas()
 
     def bind(self, tx: Transaction) -> Schema:
         """Give a transaction the schema that is stored at its snapshot; answers it."""
-        stored = read_schema(tx, tx.schema.limits)
-        if self._last is None or self._last.version != stored.version:
-            self._last = rebuilt_schema(stored)
-        tx.schema = self._last
-        return self._last
-
-
-def plan_of(schema: Schema, name: str) -> KindPlan[Any]:
-    """The kind of this name; `SchemaError` lists those there are."""
-    plan = schema.by_name.get(name)
-    if plan is None:
-        known = ", ".join(sorted(schema.by_name)) or "none: no class was registered with it"
-        raise SchemaError(f"the database holds no kind {name!r}; its kinds are {known}")
-    return plan
-
-
-def index_of(schema: Schema, name: str) -> tuple[KindPlan[Any], IndexOf[Any]]:
-    """The index written `Kind.index`; the kind alone means its key."""
-    kind, _, part = name.partition(".")
-    plan = plan_of(schema, kind)
-    index = getattr(plan.record, part or "by_key", None)
-    if not isinstance(index, IndexOf):
-        known = ", ".join(f"{kind}.{one.name}" for one in plan.stored.indexes)
-        raise SchemaError(f"{name!r} is no index; {kind} has {kind}.by_key, {known}".rstrip(" ,"))
-    return plan, index
-
-
-def total_of(schema: Schema, name: str) -> tuple[KindPlan[Any], TotalOf[Any]]:
-    """The count or sum written `Kind.total`."""
-    kind, _, part = name.partition(".")
-    plan = plan_of(schema, kind)
-    total = getattr(plan.record, part, None)
-    if not isinstance(total, TotalOf):
-        known = ", ".join(f"{kind}.{one.name}" for one in plan.stored.totals) or "none"
-        raise SchemaError(f"{name!r} is no count or sum; {kind} has {known}")
-    return plan, total
+        tx.schema = self._rebuilt.of(read_schema(tx, tx.schema.limits))
+        return tx.schema
 
 
 def values_of(columns: Sequence[KeyColumn], texts: Sequence[str], what: str) -> list[Any]:
     """The values that texts mean for the leading columns; there may be fewer texts."""
-    if len(texts) > len(columns):
-        names = ", ".join(column.field for column in columns)
-        raise InvalidOption(f"{what} takes at most ({names}); {len(texts)} values were given")
+    require_few(columns, texts, what)
     return [_value(column, text) for column, text in zip(columns, texts, strict=False)]
 
 
@@ -109,29 +72,17 @@ _READERS: dict[str, Callable[[str], Any]] = {
 }
 
 
-def record_of(plan: KindPlan[Any], text: str) -> Record:
-    """A record from its JSON object; `InvalidValue` names the field that does not fit."""
+def document_of(text: str) -> Any:  # noqa: ANN401 - JSON
+    """What a text says in JSON; `InvalidValue` where it is none."""
     try:
-        record: Record = msgspec.json.decode(text, type=plan.record)
+        return msgspec.json.decode(text)
     except (msgspec.MsgspecError, UnicodeError) as cause:
-        raise InvalidValue(f"{text[:80]} is no {plan.name}: {cause}") from cause
-    return record
+        raise InvalidValue(f"{text[:80]} is no JSON: {cause}") from cause
 
 
-def changes_of(plan: KindPlan[Any], text: str) -> dict[str, Any]:
-    """Some fields of a record from a JSON object, by attribute; each fits its type."""
-    try:
-        given = msgspec.json.decode(text, type=dict[str, msgspec.Raw])
-    except (msgspec.MsgspecError, UnicodeError) as cause:
-        raise InvalidValue(f'{text[:80]} is no object of fields such as {{"a": 1}}') from cause
-    fields = {field.encode_name: field for field in msgspec.structs.fields(plan.record)}
-    changes = {}
-    for name, raw in given.items():
-        field = fields.get(name)
-        if field is None:
-            raise InvalidValue(f"{plan.name} has no field {name!r}; it has {', '.join(fields)}")
-        try:
-            changes[field.name] = msgspec.json.decode(raw, type=field.type)
-        except msgspec.MsgspecError as cause:
-            raise InvalidValue(f"{plan.name}.{name}: {cause}") from cause
-    return changes
+def fields_of(text: str) -> dict[str, Any]:
+    """Fields of a record by name, from JSON."""
+    found = document_of(text)
+    if not isinstance(found, dict):
+        raise InvalidValue(f'{text[:80]} is no object of fields such as {{"a": 1}}')
+    return found

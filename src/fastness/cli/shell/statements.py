@@ -14,17 +14,10 @@ import msgspec
 
 from fastness import Transaction
 from fastness.cli.notation import parsed, shown, shown_value
-from fastness.cli.shell.records import (
-    StoredSchema,
-    changes_of,
-    index_of,
-    plan_of,
-    record_of,
-    total_of,
-    values_of,
-)
+from fastness.cli.shell.records import StoredSchema, document_of, fields_of, values_of
 from fastness.encoding.intervals import USER_END, prefix_end
 from fastness.errors import InvalidOption, RecordNotFound
+from fastness.model.by_name import changes_of, index_of, plan_of, record_of, total_of
 from fastness.model.plans import KindPlan
 from fastness.model.stored import State, StoredIndex, StoredTotal
 
@@ -217,17 +210,17 @@ def _explain(tx: Transaction, call: Call) -> list[Answer]:
 
 def _insert(tx: Transaction, call: Call) -> list[Answer]:
     plan = plan_of(call.schema.bind(tx), call.words[0])
-    return [_shown_record(tx.insert(record_of(plan, call.words[1])))]
+    return [_shown_record(tx.insert(record_of(plan, document_of(call.words[1]))))]
 
 
 def _put(tx: Transaction, call: Call) -> list[Answer]:
     plan = plan_of(call.schema.bind(tx), call.words[0])
-    return [_shown_record(tx.put(record_of(plan, call.words[1])))]
+    return [_shown_record(tx.put(record_of(plan, document_of(call.words[1]))))]
 
 
 def _patch(tx: Transaction, call: Call) -> list[Answer]:
     plan = plan_of(call.schema.bind(tx), call.words[0])
-    changes = changes_of(plan, call.words[-1])
+    changes = changes_of(plan, fields_of(call.words[-1]))
     return [_shown_record(tx.patch(plan.record, *_key_of(plan, call.words[1:-1]), **changes))]
 
 
