@@ -9,7 +9,7 @@ import pytest
 
 import fastness
 from fastness.errors import InvalidKey, InvalidOption, InvalidValue, SchemaError
-from fastness.model import Count, Entity, Index, read_schema
+from fastness.model import Count, Entity, Index, field, read_schema
 from fastness.model.by_name import (
     RebuiltSchemas,
     changes_of,
@@ -29,7 +29,7 @@ class Parcel(Entity, key=("depot", "id")):
     depot: str
     id: int
     sent: datetime
-    tags: dict[int, str] = {}
+    tags: dict[int, str] = field(default_factory=dict)
     by_sent = Index("sent")
     per_depot = Count("depot")
 
@@ -42,7 +42,7 @@ def stored_schema() -> Schema:
 
 
 def test_names_lead_to_their_parts(schema: Schema) -> None:
-    """Kinds, indexes and totals are found; the message of what is not found names those there are."""
+    """Kinds, indexes and totals are found; the message of one that is not names those there are."""
     plan, index = index_of(schema, "Parcel.by_sent")
     assert plan is plan_of(schema, "Parcel")
     assert index_of(schema, "Parcel")[1] is index_of(schema, "Parcel.by_key")[1] is not index
@@ -50,7 +50,7 @@ def test_names_lead_to_their_parts(schema: Schema) -> None:
     for call, name, known in (
         (plan_of, "Letter", "its kinds are Parcel"),
         (index_of, "Parcel.per_depot", "Parcel.by_sent"),
-        (total_of, "Parcel.by_sent", "Parcel has per_depot"),
+        (total_of, "Parcel.by_sent", "Parcel has Parcel.per_depot"),
     ):
         with pytest.raises(SchemaError, match=known):
             call(schema, name)
