@@ -30,6 +30,7 @@ from fastness.node.flows import Flows
 from fastness.node.gate import Gate
 from fastness.node.held import HeldRanges
 from fastness.node.oracle_seat import OracleSeat
+from fastness.node.range_totals import RangeTotals
 from fastness.node.refusals import moved
 from fastness.node.session import SessionKeeper
 from fastness.node.site import Site
@@ -97,6 +98,10 @@ class Node:
     def counts(self) -> Counts:
         """What it has counted since it started."""
         return self._site.counts
+
+    def range_totals(self) -> RangeTotals:
+        """What its ranges have done, those it holds no more included."""
+        return self._held.totals()
 
     @property
     def issued(self) -> Timestamp:
