@@ -487,3 +487,17 @@ def test_an_anchor_that_forgot_leaves_it_unknown() -> None:
     assert isinstance(settled, Settled)
     assert isinstance(settled.error, MaybeCommitted)
     assert settled.error.transaction_id == ID
+
+
+def test_an_abort_that_is_decided_ends_the_doubt() -> None:
+    """A range that moved while it wrote cannot tell; its successor can: it did not commit."""
+    machine, effects, _ranges = start(descriptors(1))
+    (first,) = effects
+    assert isinstance(first, Send)
+    (decide,) = machine.refused(first.number, MaybeCommitted("the range moved", transaction_id=ID))
+    assert isinstance(decide, Send)
+    assert isinstance(decide.body, Decide)
+    (settled,) = machine.answered(decide.number, Decision(0))
+    assert isinstance(settled, Settled)
+    assert isinstance(settled.error, Conflict)
+    assert settled.error.retryable

@@ -86,17 +86,17 @@ class TimestampOracle:
         if steady > self._wall_ms:
             self._wall_ms = steady
             self._boot_ns = boot_ns
-        self._keep_pace(boot_ns)
+        self._keep_pace(steady, boot_ns)
 
-    def _keep_pace(self, boot_ns: int) -> None:
+    def _keep_pace(self, wall_ms: int, boot_ns: int) -> None:
         """Let timestamps that are ahead of the clock go on at half its pace until it catches up.
 
-        They are after a crash or a change of oracle. Were they to stand still, deadlines would
-        not pass, values not expire and the prune horizon not move; at the full pace they would
-        stay ahead for good, and further with every crash.
+        They are after a crash, a change of oracle, or a clock set back. Were they to stand still,
+        deadlines would not pass, values not expire and the prune horizon not move; at the full
+        pace they would stay ahead for good, and further with every crash.
         """
         reached = to_milliseconds(self.issued)
-        if reached <= self._wall_ms:
+        if reached <= wall_ms:
             self._pace_from = None
             self._pace_ms = 0
             return

@@ -208,8 +208,7 @@ class CommitMachine:
         if self._open.pop(number, None) is None:
             return []
         if type(body) is Decision:
-            error = None if body.timestamp else self._error or self._aborted()
-            return self._settle(body.timestamp, error)
+            return self._settle(body.timestamp, None if body.timestamp else self._aborted())
         if type(body) is Prepared:
             return self._promised(number, body)
         self._silences[number] = None
@@ -425,10 +424,13 @@ class CommitMachine:
         self._open.clear()
         return [Settled(timestamp, None if timestamp else error)]
 
-    def _aborted(self) -> Conflict:
+    def _aborted(self) -> Exception:
+        """Why it did not commit, which is certain now, whatever was in doubt before."""
+        if self._error is not None and not isinstance(self._error, MaybeCommitted):
+            return self._error
         return Conflict(
-            f"{shown(self.id)} was aborted: it stayed undecided past its deadline, or was resolved "
-            "by its id meanwhile"
+            f"{shown(self.id)} was aborted: it stayed undecided past its deadline, was resolved by "
+            "its id meanwhile, or was being written when its range moved"
         )
 
     def _unknown(self, reason: str) -> MaybeCommitted:

@@ -228,7 +228,9 @@ class SimulatedCluster:
         database = RecordedDatabase(client, self.ledger, 1 << 16)
         await self._within("outcomes are told", QUIET_MS_MAX, self._resolve(client))
         await self._within(
-            "transactions go through", PROBED_LEASES * lease_ms, self._probe(database)
+            "transactions go through",
+            PROBED_LEASES * lease_ms,
+            self._again(self._probe, database),
         )
         for workload in self.workloads:
             # At leisure, a scan might take longer than versions are kept, again and again.

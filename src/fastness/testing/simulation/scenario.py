@@ -194,7 +194,7 @@ def _crowded(limits: Limits, random: Random) -> Limits:
         "commits_queued": random.randint(2, 8),
         "reads_queued": random.randint(2, 8),
         "prepared": random.randint(1, 3),
-        "requests_in_flight": random.randint(4, 12),
+        "requests_in_flight": random.randint(4, 12) + len(PLACES),
         "draws_queued": random.randint(1, 3),
         "calls_in_flight": random.randint(6, 12),
     }
