@@ -30,6 +30,7 @@ Classes are cut by what the caller must do next::
     |-- MaybeCommitted             the commit may or may not have happened: resolve it by its id
     |-- RecordError                the data refuses what was asked of it
     |   |-- RecordNotFound, RecordExists, UniqueViolation, VersionMismatch
+    |   `-- PreconditionFailed   a key is not as a request demanded: read it again, decide anew
     `-- StoreError                 the durable home cannot serve
         |-- StoreUnavailable       I/O failed: the store closed itself; reopen it
         |-- DiskFull               no space: free some, then reopen; until then it only reads
@@ -294,6 +295,12 @@ class VersionMismatch(RecordError):
     """`if_version` named another version than the one stored."""
 
     code = "version_mismatch"
+
+
+class PreconditionFailed(RecordError):
+    """A key is other than the request demanded; nothing of the request was done."""
+
+    code = "precondition_failed"
 
 
 class StoreError(FastnessError):

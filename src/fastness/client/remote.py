@@ -7,7 +7,7 @@ that a wrong token or certificate is told here and not by a read that nobody ans
 from __future__ import annotations
 
 import ssl
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from fastness.client.async_database import AsyncDatabase
@@ -105,6 +105,19 @@ async def open_remote_async(
     """A database behind a server, for the tasks of the running loop; as `open_remote`."""
     asked = parse_url(url)
     limits = asked.limits_over(checked_limits(limits))
+    client = await dialed(asked, limits, lambda welcome: _access(asked, welcome, read_only, within))
+    try:
+        await client.use(*_classes(schema))
+    except BaseException:
+        await client.close()
+        raise
+    return client
+
+
+async def dialed(
+    asked: RemoteUrl, limits: Limits, access: Callable[[Welcome], Access]
+) -> ClusterClient:
+    """A client over a connection that is open; `access` judges what it was granted."""
     process = NetworkProcess(
         limits=limits, credential=asked.token, tls=tls_context(asked), agent=AGENT
     )
@@ -118,15 +131,10 @@ async def open_remote_async(
         process,
         seeds,
         limits,
-        access=_access(asked, welcome, read_only, within),
+        access=access(welcome),
         closing=process.close,
     )
     _connect(client.core.calls, process, seeds)
-    try:
-        await client.use(*_classes(schema))
-    except BaseException:
-        await client.close()
-        raise
     return client
 
 
@@ -203,4 +211,4 @@ def checked_limits(limits: Limits | None) -> Limits:
     return limits or Limits()
 
 
-__all__ = ["checked_limits", "is_remote_url", "open_remote", "open_remote_async"]
+__all__ = ["checked_limits", "dialed", "is_remote_url", "open_remote", "open_remote_async"]

@@ -15,7 +15,9 @@ from fastness.client.cluster.backing import ClusterBacking
 from fastness.client.cluster.calls import CallCounts
 from fastness.client.cluster.commits import CommitCounts
 from fastness.client.cluster.core import ClusterCore
+from fastness.client.cluster.transaction import ClusterTransaction
 from fastness.encoding.intervals import KeyInterval
+from fastness.encoding.timestamps import Timestamp
 from fastness.limits import Limits
 from fastness.model import Record
 from fastness.model.operations import Schema
@@ -77,6 +79,19 @@ class ClusterClient(AsyncDatabase):
     def schema(self) -> Schema:
         """The schema known now."""
         return self._cluster.schema
+
+    def transaction_since(self, at: Timestamp) -> ClusterTransaction:
+        """A single attempt that reads at a timestamp of the past, and may write all the same.
+
+        Its commit raises `Conflict` where anything it read was overwritten since: whoever read
+        at a timestamp can write upon that, however long ago, within the retention window.
+        """
+        return ClusterTransaction(
+            self.core,
+            schema=self.schema,
+            moment=self._cluster.moment(at, None)._replace(writes=True),
+            read_only=self._cluster.read_only,
+        )
 
     async def refresh_schema(self) -> None:
         """Take up the stored schema: a build finished, or another process registered."""

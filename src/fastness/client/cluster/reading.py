@@ -12,6 +12,7 @@ drawn and everything used is looked at once more; from then on the snapshot is f
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 from fastness.cache import CachedKey, CachedScan
 from fastness.client.cluster.core import ClusterCore
@@ -24,6 +25,13 @@ from fastness.storage import cells
 from fastness.storage.contract import Item
 from fastness.transactions import TransactionCore, TransactionState
 from fastness.transactions.buffer import WriteBuffer, Written
+
+
+class Versioned(NamedTuple):
+    """A value and the timestamp of the commit that wrote it."""
+
+    value: bytes
+    version: Timestamp
 
 
 class ClusterReading(TransactionCore):
@@ -72,6 +80,24 @@ class ClusterReading(TransactionCore):
         if buffer is None:
             return [values[key] for key in keys]
         return [self._overlaid(buffer, key, values) for key in keys]
+
+    async def read_versions(self, keys: Sequence[bytes]) -> list[Versioned | None]:
+        """The values of any keys with what wrote them, as stored: own writes are not seen."""
+        self.require_active()
+        self._core.require_here()
+        wanted = list(dict.fromkeys(keys))
+        if self._records:
+            self._read_keys.update(wanted)
+            self._check_keys()
+        found = await self._cells(wanted, caching=False)
+        versions: dict[bytes, Versioned | None] = {}
+        for key, cell in found.items():
+            value = self._value(cell)
+            if cell is None or value is None:
+                versions[key] = None
+            else:
+                versions[key] = Versioned(value, cells.timestamp_of(cell))
+        return [versions[key] for key in keys]
 
     def _overlaid(
         self, buffer: WriteBuffer, key: bytes, values: dict[bytes, bytes | None]

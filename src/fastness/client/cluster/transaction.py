@@ -170,7 +170,7 @@ class ClusterTransaction(AwaitedReads, AsyncTransaction):
         super().__init__(
             cast("Engine", core),
             schema=schema,
-            read_only=read_only or moment.at is not None,
+            read_only=read_only or (moment.at is not None and not moment.writes),
             priority=priority,
         )
         self._core = core

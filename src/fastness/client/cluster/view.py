@@ -23,6 +23,8 @@ class Moment(NamedTuple):
     at: Timestamp | None = None
     is_time: bool = False
     """Whether `at` stands for a time: then what was issued by then is meant, no more."""
+    writes: bool = False
+    """Whether what is read at `at` may be written upon, if nothing of it has changed since."""
     freshness: Freshness | None = None
 
 
