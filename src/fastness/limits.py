@@ -95,6 +95,8 @@ class Limits:
     """How much longer a node hesitates to claim a range for each one it holds."""
     poll_ms: int = 1_000
     """How often a node looks at the coordinator while it is told of no change."""
+    coordinator_ms: int = 300
+    """How long one member of an etcd cluster may take to answer before the next one is asked."""
     frame_bytes: int = 32 * MIB
     """The longest frame a process takes; a peer is told when its connection opens."""
     connections: int = 10_000

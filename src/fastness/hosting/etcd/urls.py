@@ -34,8 +34,8 @@ DEFAULT_PORT = 2379
 DEFAULT_PREFIX = "fastness"
 PASSWORD_VARIABLE = "FASTNESS_ETCD_PASSWORD"  # noqa: S105 - the name of a variable
 PASSWORD_BYTES_MAX = 4096
-MEMBERS_MAX = 16
-"""More places than any etcd cluster has members."""
+MEMBERS_MAX = 7
+"""etcd's own advice is not to run more."""
 EXAMPLE = "etcd://etcd1:2379,etcd2:2379,etcd3:2379/fastness?ca=/etc/fastness/ca.pem"
 
 _PREFIX = re.compile(r"[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*")
