@@ -16,6 +16,7 @@ from fastness.node.session import SessionKeeper
 from fastness.node.site import Site
 from fastness.placement.cluster_view import ClusterView
 from fastness.placement.coordinator import Put
+from fastness.placement.membership import NodeRecord
 from fastness.testing.simulation import Rates, World
 from fastness.testing.simulation.coordinator import COORDINATOR
 from tests.node.clusters import LIMITS
@@ -89,7 +90,7 @@ def test_renewals_prove_what_is_held() -> None:
 
     async def scenario(world: World, site: Site) -> None:
         keeper = SessionKeeper(site)
-        site.spawn(keeper.run(), name="keeper")
+        site.spawn(keeper.run(NodeRecord(0)), name="keeper")
         await until(world, lambda: site.tenure is not None)
         tenure = site.tenure
         assert tenure is not None
@@ -121,7 +122,7 @@ def test_leases_run_out_without_the_coordinator() -> None:
     """Nobody drops them: they just end, at the latest when the session may."""
 
     async def scenario(world: World, site: Site) -> None:
-        site.spawn(SessionKeeper(site).run(), name="keeper")
+        site.spawn(SessionKeeper(site).run(NodeRecord(0)), name="keeper")
         await until(world, lambda: site.tenure is not None)
         tenure = site.tenure
         assert tenure is not None

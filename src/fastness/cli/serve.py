@@ -26,6 +26,7 @@ from fastness.server.settings import SETTINGS
 from fastness.server.sources import load
 
 OURS = "What it serves, and where"
+CLUSTER = "As a node of a cluster"
 THEIRS = "Who may come in"
 RUNNING = "How it runs"
 
@@ -36,6 +37,42 @@ DirectoryArgument = Annotated[
         metavar="[DIRECTORY]",
         help="The database's directory, created if absent (./data); 'memory:' for none.",
         show_default=False,
+    ),
+]
+CoordinatorOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="URL",
+        help="Be a node of the cluster at etcd://HOST:PORT,.../PREFIX, without a directory.",
+        show_default=False,
+        rich_help_panel=CLUSTER,
+    ),
+]
+StoreOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME=URL",
+        help="Reach a store of the cluster by this postgresql:// URL, not the one registered.",
+        show_default=False,
+        rich_help_panel=CLUSTER,
+    ),
+]
+NameOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="The node's name, which no other living node of the cluster has.",
+        show_default=False,
+        rich_help_panel=CLUSTER,
+    ),
+]
+AdvertiseOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="HOST[:PORT]",
+        help="Where clients and other nodes reach this one; else where it listens first.",
+        show_default=False,
+        rich_help_panel=CLUSTER,
     ),
 ]
 ListenOption = Annotated[
@@ -71,6 +108,15 @@ AdminOption = Annotated[
     typer.Option(
         metavar="HOST:PORT",
         help="Health, metrics and status over HTTP (127.0.0.1:3279); '' for none.",
+        show_default=False,
+        rich_help_panel=OURS,
+    ),
+]
+GatewayOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="HOST:PORT",
+        help="Serve HTTP and JSON there too, for languages without a client; none by default.",
         show_default=False,
         rich_help_panel=OURS,
     ),
@@ -136,10 +182,15 @@ SetOption = Annotated[
 def serve(  # noqa: PLR0913 - one for each thing a server is often told
     directory: DirectoryArgument = None,
     *,
+    coordinator: CoordinatorOption = None,
+    store: StoreOption = None,
+    name: NameOption = None,
+    advertise: AdvertiseOption = None,
     listen: ListenOption = None,
     port: PortOption = None,
     unix: UnixOption = None,
     admin: AdminOption = None,
+    gateway: GatewayOption = None,
     tokens: TokensOption = None,
     tls_certificate: CertificateOption = None,
     tls_key: KeyOption = None,
@@ -148,7 +199,7 @@ def serve(  # noqa: PLR0913 - one for each thing a server is often told
     settings: SetOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Serve a database to many processes, until SIGTERM or Ctrl-C.
+    """Serve a database to many processes, or be a node of a cluster, until SIGTERM or Ctrl-C.
 
     Prints where it listens once it is ready; logs go to stderr. SIGTERM lets requests under
     way end first, a second one does not; SIGHUP takes up changed tokens, certificates and
@@ -158,9 +209,14 @@ def serve(  # noqa: PLR0913 - one for each thing a server is often told
         flags: dict[str, object] = given(settings or [])
         named = {
             "directory": directory,
+            "coordinator": coordinator,
+            "stores": store or None,
+            "name": name,
+            "advertise": advertise,
             "listen": listen or ([f"127.0.0.1:{port}"] if port is not None else None),
             "unix": unix,
             "admin": admin,
+            "gateway": gateway,
             "tokens": tokens,
             "tls.certificate": tls_certificate,
             "tls.key": tls_key,
@@ -222,8 +278,11 @@ def _announce(output: Output, announcement: Announcement) -> None:
 def _document(announcement: Announcement) -> dict[str, object]:
     return {
         "directory": announcement.directory,
+        "cluster": announcement.cluster,
+        "node": announcement.node,
         "urls": announcement.urls,
         "admin": announcement.admin,
+        "gateway": announcement.gateway,
         "tls": announcement.tls,
         "needs_token": announcement.needs_token,
         "pid": announcement.pid,
@@ -232,12 +291,17 @@ def _document(announcement: Announcement) -> dict[str, object]:
 
 
 def _facts(announcement: Announcement) -> list[tuple[str, str]]:
+    served = announcement.directory or f"cluster {announcement.cluster}"
+    if announcement.node:
+        served = f"{served} as {announcement.node}"
     facts = [
-        ("serving", f"{announcement.directory} (Fastness {fastness.__version__})"),
+        ("serving", f"{served} (Fastness {fastness.__version__})"),
         *(("clients", url) for url in announcement.urls),
     ]
     if announcement.admin:
         facts.append(("admin", f"{announcement.admin}/status"))
+    if announcement.gateway:
+        facts.append(("gateway", f"{announcement.gateway}/v1/openapi.json"))
     facts.append(("connect", _connect(announcement)))
     return facts
 

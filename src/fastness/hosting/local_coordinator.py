@@ -28,7 +28,16 @@ from fastness.placement.cluster_view import (
     encode_counter,
     encode_descriptor,
 )
-from fastness.placement.coordinator import CEILING, NODES, ORACLE, RANGES, SESSIONS, Entry, Put
+from fastness.placement.coordinator import (
+    CEILING,
+    NAMES,
+    NODES,
+    ORACLE,
+    RANGES,
+    SESSIONS,
+    Entry,
+    Put,
+)
 from fastness.placement.coordinator_state import CoordinatorState
 from fastness.runtime.clock import NANOSECONDS_PER_MILLISECOND
 from fastness.runtime.process import Process
@@ -208,7 +217,7 @@ class LocalCoordinator:
 
 def _is_placed(key: str) -> bool:
     """Whether a key belongs to the `placement` mark."""
-    return key != CEILING and not key.startswith((SESSIONS, NODES))
+    return key != CEILING and not key.startswith((SESSIONS, NODES, NAMES))
 
 
 def _inherited(store: LocalStore) -> dict[str, bytes]:

@@ -18,8 +18,10 @@ that restarts is a new one.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from importlib import metadata
 
 from fastness.encoding.timestamps import Timestamp
+from fastness.errors import FastnessError
 from fastness.hosting.remote import RemoteStore
 from fastness.limits import Limits
 from fastness.node.claims import Claims
@@ -36,6 +38,7 @@ from fastness.node.session import SessionKeeper
 from fastness.node.site import Site
 from fastness.node.upkeep import Upkeep
 from fastness.placement.coordinator import Coordinator
+from fastness.placement.membership import NodeRecord
 from fastness.ranges.leaseholder import Leaseholder
 from fastness.runtime.process import Process, Timer
 from fastness.wire.figures import StoreFigures
@@ -119,6 +122,18 @@ class Node:
         )
 
     @property
+    def is_in_service(self) -> bool:
+        """Whether its session lives and it knows the map: it serves what it holds."""
+        site = self._site
+        alive = site.tenure is not None and site.tenure.alive
+        return alive and not site.draining and bool(site.view.ranges)
+
+    @property
+    def session_refusal(self) -> FastnessError | None:
+        """Why it has no session and will get none: another node goes by its name."""
+        return self._keeper.refusal
+
+    @property
     def clock_jumps(self) -> int:
         """Jumps of the wall clock that it did not follow as the oracle."""
         return self._oracle.clock_jumps
@@ -133,13 +148,18 @@ class Node:
         """The leaseholders of the ranges it holds, by range id."""
         return {shell.range_id: shell.leaseholder for shell in self._held}
 
-    def start(self) -> None:
-        """Serve from now on."""
+    def start(self, name: str = "") -> None:
+        """Serve from now on, under a name that no other living node has, or under none."""
+        record = NodeRecord(0, name, metadata.version("fastness"))
         self._site.post.listen(self._dispatch.receive)
-        self._site.spawn(self._keeper.run(), name="session")
+        self._site.spawn(self._keeper.run(record), name="session")
         self._site.spawn(self._claims.run(), name="claims")
         self._site.spawn(self._upkeep.run(), name="upkeep")
         self._tick()
+
+    def look(self) -> None:
+        """Something may be different: look for what can be claimed."""
+        self._site.changed.give()
 
     def _tick(self) -> None:
         site = self._site

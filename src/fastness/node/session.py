@@ -2,12 +2,11 @@
 
 ::
 
-    open a session, bind sessions/<id> and nodes/<address>
+    open a session, bind sessions/<id>, nodes/<address> and names/<name>
     every third of the time to live:
         keep the session alive
-        compare sessions/<id> and the key of everything held with the revisions known
-        all as known:  the leases run on, from before this renewal began
-        otherwise:     read everything; drop what is no longer ours
+        read everything
+        what is ours runs on, from before this reading was asked for; the rest is dropped
     the session has ended:  drop everything, open another
 
 Losing touch with the coordinator drops nothing by itself: leases then simply run out, which
@@ -16,7 +15,9 @@ stops reads, and the store's fence stops writes once somebody else has taken ove
 
 from __future__ import annotations
 
-from fastness.errors import FastnessError, Unreachable
+from msgspec import structs
+
+from fastness.errors import FastnessError, InvalidOption, Unreachable
 from fastness.node.coordination import RETRY_MS, Change
 from fastness.node.leases import Holding, Tenure
 from fastness.node.refusals import moved
@@ -24,25 +25,28 @@ from fastness.node.site import Site
 from fastness.node.waiting import pause
 from fastness.placement.cluster_view import node_key, session_key
 from fastness.placement.coordinator import Put
-
-COMPARES_MAX = 100
-"""Keys compared in one request; etcd takes 128 operations in one."""
+from fastness.placement.membership import NodeRecord, encode_record, name_key
 
 
 class SessionKeeper:
     """See the module's page."""
 
-    __slots__ = ("_site", "finished")
+    __slots__ = ("_site", "finished", "refusal")
 
     def __init__(self, site: Site) -> None:
         self._site = site
         self.finished = False
         """No other session is opened."""
+        self.refusal: FastnessError | None = None
+        """Why there is no session: another node that lives goes by the name of this one."""
 
-    async def run(self) -> None:
-        """Keep a session, and another after that, until `finish`."""
+    async def run(self, record: NodeRecord) -> None:
+        """Keep a session, and another after that, until `finish`.
+
+        `record` is what others are to know of this node, whatever its session.
+        """
         while True:
-            tenure = await self._open()
+            tenure = await self._open(record)
             if tenure is None:
                 return
             self._site.tenure = tenure
@@ -52,24 +56,49 @@ class SessionKeeper:
             await self._keep(tenure)
             self.end(tenure)
 
-    async def _open(self) -> Tenure | None:
+    async def _open(self, record: NodeRecord) -> Tenure | None:
         """A session, however long it takes; `None` once no other is wanted."""
         site = self._site
         while not self.finished:
             try:
                 session = await site.coordination.open_session(site.limits.lease_ms)
-                key = session_key(session)
-                puts = [
-                    Put(key, site.address.encode(), session),
-                    Put(node_key(site.address), str(session).encode(), session),
-                ]
-                revision = await site.coordination.write_surely(Change({key: 0}, puts, key))
-                if revision is not None:
-                    return Tenure(session, revision)
+                tenure = await self._join(structs.replace(record, session=session))
+                if tenure is not None:
+                    return tenure
             except FastnessError as error:
                 site.process.note(f"no session: {error}")
             await pause(site.process, RETRY_MS)
         return None
+
+    async def _join(self, record: NodeRecord) -> Tenure | None:
+        """Bind this node's keys to its session; `None` where that ended, or the name is taken."""
+        site, session, name = self._site, record.session, record.name
+        key = session_key(session)
+        compare = {key: 0}
+        puts = [
+            Put(key, site.address.encode(), session),
+            Put(node_key(site.address), encode_record(record), session),
+        ]
+        if name:
+            compare[name_key(name)] = 0
+            puts.append(Put(name_key(name), site.address.encode(), session))
+        revision = await site.coordination.write_surely(Change(compare, puts, key))
+        if revision is not None:
+            self.refusal = None
+            return Tenure(session, revision)
+        if name:
+            await self._look_who(name)
+            await site.coordination.end_session(session)
+        return None
+
+    async def _look_who(self, name: str) -> None:
+        other = await self._site.coordination.read_surely(name_key(name))
+        if other is not None:
+            self.refusal = InvalidOption(
+                f"a node named {name!r} lives at {other.value.decode()}: stop that one, wait "
+                "until its session has ended, or give this one another name (--name)"
+            )
+            self._site.process.note(f"no session: {self.refusal}")
 
     async def _keep(self, tenure: Tenure) -> None:
         site = self._site
@@ -89,21 +118,18 @@ class SessionKeeper:
                 wait_ms = RETRY_MS
 
     async def _renew(self, tenure: Tenure) -> bool:
-        """Renew session and leases; whether the session still lives."""
+        """Renew session and leases; whether the session still lives.
+
+        The view that `refresh` reads is the coordinator's at one instant after it was asked for,
+        so a lease that stands in it stood then: the same proof as comparing the keys of all that
+        is held, in one request however much that is.
+        """
         site = self._site
-        before_ns = site.boot_ns()
         if not await site.coordination.keep_alive(tenure.session):
             return False
-        holdings = list(tenure.holdings.values())
-        for start in range(0, max(1, len(holdings)), COMPARES_MAX):
-            part = holdings[start : start + COMPARES_MAX]
-            compare = {one.lease.key: one.lease.revision for one in part}
-            compare[session_key(tenure.session)] = tenure.revision
-            if await site.coordination.write(compare, []) is None:
-                before_ns = await site.coordination.refresh()
-                return self.verify(tenure, before_ns)
-            for one in part:
-                one.lease.proved(before_ns, site.limits.lease_ms)
+        before_ns = await site.coordination.refresh()
+        if not self.verify(tenure, before_ns):
+            return False
         site.counts.renewals += 1
         return True
 

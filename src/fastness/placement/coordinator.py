@@ -4,8 +4,11 @@ It holds the node list, the range map, the leases, the oracle's place and its ce
 
 ::
 
+    cluster              ClusterRecord: which cluster this is
+    stores/<name>        StoreRecord: where ranges can be
     sessions/<id>        exists while that session lives         (bound to the session)
-    nodes/<address>      exists while that node lives            (bound to the session)
+    nodes/<address>      NodeRecord, while that node lives       (bound to the session)
+    names/<name>         the address of the node of that name    (bound to the session)
     ranges/<id>          Descriptor
     oracle               OracleDescriptor
     ceiling              the timestamp oracle's durable ceiling (8 bytes, big-endian)
@@ -22,8 +25,11 @@ from typing import NamedTuple, Protocol
 
 from fastness.runtime.process import Timer
 
+CLUSTER = "cluster"
+STORES = "stores/"
 SESSIONS = "sessions/"
 NODES = "nodes/"
+NAMES = "names/"
 RANGES = "ranges/"
 ORACLE = "oracle"
 CEILING = "ceiling"

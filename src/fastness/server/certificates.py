@@ -1,4 +1,4 @@
-"""The server's side of TLS, from the files that settings name; made anew at each reload."""
+"""Both sides of TLS, from the files that settings name; a server's is made anew at each reload."""
 
 from __future__ import annotations
 
@@ -30,6 +30,29 @@ def server_context(tls: TlsSettings) -> ssl.SSLContext | None:
             f"tls.key {tls.key} cannot be used ({error}): check both files"
         ) from error
     return context
+
+
+def client_context(tls: TlsSettings) -> ssl.SSLContext | None:
+    """What a node dials the others of its cluster with, `None` where they speak no TLS.
+
+    All nodes speak TLS or none does. Who they are the cluster's secret says; that nobody reads
+    or alters it on the way is what TLS is for.
+    """
+    if not tls.certificate:
+        return None
+    return trusting(tls.ca, "tls.ca")
+
+
+def trusting(ca: str, name: str) -> ssl.SSLContext:
+    """A client's context that trusts the CAs of a file, or the system's; `name` is for errors."""
+    if ca:
+        _require_readable(name, Path(ca))
+    try:
+        return ssl.create_default_context(cafile=ca or None)
+    except (OSError, ssl.SSLError) as error:
+        raise InvalidOption(
+            f"{name} {ca} holds no certificate in PEM ({error}): begin with -----BEGIN"
+        ) from error
 
 
 def _require_readable(name: str, path: Path) -> None:

@@ -11,6 +11,7 @@ import ssl
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from fastness.server.naming import advertised
 from fastness.server.settings import Settings
 from fastness.transport.addresses import Place, TcpPlace, UnixPlace, node_address
 from fastness.transport.grants import Authenticate
@@ -39,11 +40,18 @@ class Doors:
     """Everything a server listens at for clients."""
 
     listeners: list[Listener] = field(default_factory=list)
+    advertise: str = ""
+    """HOST[:PORT] where others reach the first of them, empty: where it listens."""
+
+    @property
+    def place(self) -> Place:
+        """Where others reach the process behind them."""
+        return _reachable(advertised(self.advertise, self.listeners[0].place))
 
     @property
     def address(self) -> str:
-        """A fresh address of the process behind them."""
-        return node_address(self.listeners[0].place)
+        """A fresh address of that process."""
+        return node_address(self.place)
 
     def open(
         self, process: NetworkProcess, authenticate: Authenticate, tls: ssl.SSLContext | None
@@ -69,12 +77,13 @@ class Doors:
 
     def urls(self) -> list[str]:
         """How clients name them, each."""
-        return [str(url_of(listener.place)) for listener in self.listeners]
+        places = [self.place, *(listener.place for listener in self.listeners[1:])]
+        return [str(url_of(place)) for place in places]
 
 
 def bind_doors(settings: Settings) -> Doors:
     """Bind everything that settings name, or nothing and `AddressUnavailable`."""
-    doors = Doors()
+    doors = Doors(advertise=settings.advertise)
     try:
         for text in settings.listen:
             doors.listeners.append(bind(text))
@@ -88,12 +97,17 @@ def bind_doors(settings: Settings) -> Doors:
 
 
 def url_of(place: Place) -> Url:
-    """How a client names a place; one on all interfaces by the name of this host."""
+    """How a client names a place."""
     if isinstance(place, UnixPlace):
         return Url("fastness+unix", place.path)
-    if place.host in _EVERYWHERE:
-        return Url("fastness", str(TcpPlace(socket.gethostname(), place.port)))
-    return Url("fastness", str(place))
+    return Url("fastness", str(_reachable(place)))
+
+
+def _reachable(place: Place) -> Place:
+    """A place as others name it; one on all interfaces by the name of this host."""
+    if isinstance(place, TcpPlace) and place.host in _EVERYWHERE:
+        return TcpPlace(socket.gethostname(), place.port)
+    return place
 
 
 def _tls_at(place: Place, tls: ssl.SSLContext | None) -> ssl.SSLContext | None:

@@ -15,12 +15,13 @@ from dataclasses import asdict, fields
 from importlib import metadata
 from typing import NamedTuple
 
-from fastness.node import Counts, ServerNode
+from fastness.node import Counts
 from fastness.runtime.clock import Clock
 from fastness.server.access import Access, Usage
 from fastness.server.exposition import NO_LABELS, Family, Histogram, Kind, Sample
 from fastness.server.helps import NODE, NOW, TRANSPORT
 from fastness.server.latencies import Latencies
+from fastness.server.nodes import ServedNode
 from fastness.server.store_watch import StoreTimes
 from fastness.transport.counts import TransportCounts
 
@@ -33,7 +34,7 @@ OTHERS = "others"
 class Figures(NamedTuple):
     """Where everything is read."""
 
-    server: ServerNode
+    server: ServedNode
     transport: TransportCounts
     latencies: Latencies
     store_times: StoreTimes

@@ -2,9 +2,10 @@
 
 ::
 
-    bind -> tokens, certificate -> store -> node -> admin HTTP -> ready
+    bind -> tokens, certificate -> store, or coordinator -> node -> admin HTTP -> ready
     SIGHUP          configuration, certificate and tokens again; a mistake leaves the old in force
     SIGTERM, ^C     no new connections -> requests under way -> leases given back -> store closed
+                    (of a cluster: leases handed over, requests served until each one is)
     again           stop now: what is under way ends as after a crash, durable or not at all
 
 Whatever goes wrong before `ready` is raised as an error of the taxonomy, and leaves nothing open.
@@ -18,14 +19,13 @@ import os
 import signal
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import AsyncExitStack, suppress
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from fastness.errors import Draining, FastnessError
-from fastness.node import ServerNode
+from fastness.node import ClusterNode
 from fastness.runtime.clock import SystemClock
 from fastness.server.access import Access, AccessGrant
 from fastness.server.admin import Admin
@@ -34,9 +34,11 @@ from fastness.server.certificates import server_context
 from fastness.server.doors import Doors, bind_doors
 from fastness.server.figures import Figures
 from fastness.server.gate import ServerGate
+from fastness.server.gateway import GatewayServer, serve_gateway
 from fastness.server.http import HttpServer, listen_http
 from fastness.server.latencies import Latencies
 from fastness.server.logs import event, set_level
+from fastness.server.nodes import MEMORY, ServedNode, cluster_node, single_node
 from fastness.server.pulse import Pulse
 from fastness.server.rules import is_local
 from fastness.server.settings import SETTINGS, Settings
@@ -44,13 +46,9 @@ from fastness.server.sources import Configuration
 from fastness.server.store_watch import StoreTimes
 from fastness.server.systemd import Systemd
 from fastness.server.token_watch import TokenWatch
-from fastness.storage import MemoryStore, RocksStore, Store
 from fastness.transport.addresses import place_of
 from fastness.transport.grants import Grant, Peer
 from fastness.transport.network import NetworkProcess
-
-MEMORY = "memory:"
-"""Instead of a directory: a database that is gone with its server, for trying and for tests."""
 
 COME_BACK_MS = 1_000
 """When clients of a server that goes down should ask again."""
@@ -65,10 +63,17 @@ class Announcement(msgspec.Struct, frozen=True, kw_only=True):
     """What a server says once it is ready."""
 
     directory: str
+    """What it serves, empty for a node of a cluster."""
+    cluster: str
+    """The id of its cluster, empty for a server that is alone."""
+    node: str
+    """Its name there."""
     urls: list[str]
     """For clients, the first is the one to give away."""
     admin: str
     """The URL of the admin pages, empty where there are none."""
+    gateway: str
+    """The URL of the HTTP gateway, empty where there is none."""
     tls: bool
     needs_token: bool
     pid: int
@@ -88,11 +93,12 @@ class Program:
         self._asked_to_stop = asyncio.Event()
         self._told_to_hurry = asyncio.Event()
         self._watchdog: asyncio.TimerHandle | None = None
+        self._gateway: GatewayServer | None = None
         # Made by `_start`.
         self._doors: Doors
         self._process: NetworkProcess
         self._gate: ServerGate
-        self._node: ServerNode
+        self._node: ServedNode
         self._authenticator: Authenticator
         self._tokens: TokenWatch
         self._latencies: Latencies
@@ -150,28 +156,20 @@ class Program:
             grants=self._grants,
         )
         self._latencies = Latencies(self._clock, slow_ms=settings.log.slow_ms)
-        store_times = StoreTimes()
-        open_store = _store_opener(settings)
-        store = await _opened(open_store)
         self._gate = ServerGate(
             self._process.address,
             self._process.grant_of,
             self._latencies,
             self._authenticator.count_connections,
         )
-        self._node = ServerNode(
-            self._process,
-            store,
-            settings.limits,
-            gate=self._gate,
-            reopen=None if settings.directory == MEMORY else open_store,
-            watch=store_times,
-        )
+        store_times = StoreTimes()
+        self._node = await self._make_node(store_times)
         self._stack.push_async_callback(self._node.stop)
         pulse = Pulse(self._each_second)
         pulse.start()
         self._stack.callback(pulse.stop)
         admin = await self._start_admin(pulse, store_times)
+        await self._start_gateway()
         self._doors.open(self._process, self._authenticator.authenticate, tls)
         event(
             _log,
@@ -179,10 +177,17 @@ class Program:
             "listening",
             urls=",".join(self._doors.urls()),
             admin="" if admin is None else self._admin_url(admin),
+            gateway=self._gateway_url(),
         )
         await self._node.start()
         self._keep_watchdog_calm()
         self._announce(announce, admin)
+
+    async def _make_node(self, store_times: StoreTimes) -> ServedNode:
+        settings, process, gate = self.settings, self._process, self._gate
+        if settings.coordinator:
+            return await cluster_node(settings, process, gate, self._authenticator, self._stack)
+        return await single_node(settings, process, gate, store_times)
 
     async def _start_admin(self, pulse: Pulse, store_times: StoreTimes) -> HttpServer | None:
         settings = self.settings
@@ -212,22 +217,47 @@ class Program:
         self._stack.push_async_callback(server.close)
         return server
 
+    async def _start_gateway(self) -> None:
+        settings = self.settings
+        if not settings.gateway:
+            return
+        self._gateway = await serve_gateway(
+            settings.gateway,
+            process=self._process,
+            authenticator=self._authenticator,
+            limits=settings.limits,
+            clock=self._clock,
+            tls=server_context(settings.tls),
+        )
+        self._stack.push_async_callback(self._gateway.close)
+
+    def _gateway_url(self) -> str:
+        return "" if self._gateway is None else self._gateway.url
+
     def _admin_url(self, admin: HttpServer) -> str:
         encrypted = bool(self.settings.tls.certificate) and not is_local(admin.place)
         return f"{'https' if encrypted else 'http'}://{admin.place}"
 
     def _about(self) -> dict[str, object]:
+        urls = self._doors.urls()
+        node = self._node
+        if isinstance(node, ClusterNode):
+            return {"cluster": node.cluster.id, "node": node.name, "urls": urls}
         directory = self.settings.directory.removeprefix("file:")
         if directory != MEMORY:
             directory = str(Path(directory).resolve())
-        return {"directory": directory, "urls": self._doors.urls()}
+        return {"directory": directory, "urls": urls}
 
     def _announce(self, announce: Callable[[Announcement], None], admin: HttpServer | None) -> None:
-        settings = self.settings
+        settings, node = self.settings, self._node
+        cluster = node.cluster.id if isinstance(node, ClusterNode) else ""
         announcement = Announcement(
-            directory=settings.directory,
+            directory="" if cluster else settings.directory,
+            cluster=cluster,
+            node=settings.name,
             urls=self._doors.urls(),
             admin="" if admin is None else self._admin_url(admin),
+            gateway=self._gateway_url(),
             tls=bool(settings.tls.certificate),
             needs_token=self._authenticator.needs_tokens,
             pid=os.getpid(),
@@ -237,11 +267,14 @@ class Program:
             logging.INFO,
             "ready",
             directory=announcement.directory,
+            cluster=announcement.cluster,
+            node=announcement.node,
             tokens=settings.tokens,
         )
         if not announcement.needs_token and settings.open_to_anyone:
             event(_log, logging.WARNING, "whoever reaches this server has full access")
-        self._systemd.ready(f"serving {settings.directory} at {announcement.urls[0]}")
+        served = announcement.directory or f"cluster {announcement.cluster}"
+        self._systemd.ready(f"serving {served} at {announcement.urls[0]}")
         announce(announcement)
 
     # ----------------------------------------------------------- while it runs
@@ -303,6 +336,8 @@ class Program:
         ]
         self._configuration = found
         self._doors.renew(tls)
+        if self._gateway is not None and not self._gateway.renew(tls):
+            event(_log, logging.WARNING, "gateway", problem="whether it speaks TLS: restart")
         self._tokens = tokens
         self._authenticator.replace(read)
         self._latencies.log_from(found.settings.log.slow_ms)
@@ -316,10 +351,10 @@ class Program:
         event(_log, logging.INFO, "draining", milliseconds=milliseconds)
         self._systemd.stopping()
         self._doors.shut(self._process)
-        self._gate.closing = Draining(
-            "this server is going down: come back to it, or to its successor",
-            retry_after_ms=COME_BACK_MS,
-        )
+        await self._close_gateway(milliseconds)
+        if not isinstance(self._node, ClusterNode):
+            # There is nobody to hand over to.
+            self._close_gate()
         draining = asyncio.create_task(self._give_up_leases())
         hurrying = asyncio.create_task(self._told_to_hurry.wait())
         try:
@@ -339,8 +374,28 @@ class Program:
             if self._watchdog is not None:
                 self._watchdog.cancel()
 
+    def _close_gate(self) -> None:
+        self._gate.closing = Draining(
+            "this server is going down: come back to it, or to its successor",
+            retry_after_ms=COME_BACK_MS,
+        )
+
+    async def _close_gateway(self, milliseconds: int) -> None:
+        """End what is under way over HTTP: its requests are clients of the gate, which closes."""
+        if self._gateway is None:
+            return
+        closing = asyncio.create_task(self._gateway.close())
+        hurrying = asyncio.create_task(self._told_to_hurry.wait())
+        await asyncio.wait(
+            {closing, hurrying},
+            timeout=milliseconds / 1_000,
+            return_when=asyncio.FIRST_COMPLETED,
+        )
+        await _ended(closing)
+        await _ended(hurrying)
+
     async def _give_up_leases(self) -> None:
-        """End what is under way, then stay until everybody was told to come back later.
+        """End what is under way, then stay until everybody was told where to go, or to come back.
 
         A request that arrives at a closed connection leaves its client in doubt whether it was
         done. Those that are told keep away for longer than this waits.
@@ -374,28 +429,6 @@ async def _ended(task: asyncio.Task[Any]) -> None:
     task.cancel()
     with suppress(asyncio.CancelledError, FastnessError):
         await task
-
-
-async def _opened(open_store: Callable[[], Store]) -> Store:
-    """The store, opened on a thread: after a crash it reads its log again, and the loop turns.
-
-    A start that is ended meanwhile waits for it and closes it.
-    """
-    opening = asyncio.ensure_future(asyncio.to_thread(open_store))
-    try:
-        return await asyncio.shield(opening)
-    except asyncio.CancelledError:
-        with suppress(FastnessError):
-            (await opening).close()
-        raise
-
-
-def _store_opener(settings: Settings) -> Callable[[], Store]:
-    """Opens what `directory` names."""
-    if settings.directory == MEMORY:
-        return MemoryStore
-    directory = Path(settings.directory.removeprefix("file:"))
-    return partial(RocksStore.open, directory, limits=settings.limits)
 
 
 def _judge(grant: Grant, _peer: Peer) -> FastnessError | None:

@@ -6,6 +6,8 @@ import ipaddress
 from collections.abc import Callable, Iterator, Mapping
 
 from fastness.errors import InvalidOption
+from fastness.placement.membership import require_name
+from fastness.server.naming import advertised, own_stores
 from fastness.server.settings import Settings
 from fastness.transport.addresses import UNIX_PREFIX, Place, TcpPlace, place_of
 
@@ -41,6 +43,7 @@ def _addresses(settings: Settings, sources: Sources) -> Iterator[str]:
 
 def _single(settings: Settings) -> Iterator[tuple[str, str]]:
     yield "admin", settings.admin
+    yield "gateway", settings.gateway
     yield "unix", settings.unix and UNIX_PREFIX + settings.unix
 
 
@@ -73,22 +76,62 @@ def _strangers(settings: Settings, sources: Sources) -> Iterator[str]:
     """Whoever reaches a server without tokens may do everything: only this machine may."""
     if settings.tokens or settings.open_to_anyone:
         return
-    for text in settings.listen:
+    reached = [("listen", text) for text in settings.listen]
+    reached += [("gateway", settings.gateway)] if settings.gateway else []
+    for name, text in reached:
         try:
             place = place_of(text)
         except InvalidOption:
             continue  # Told by its own rule.
         if not is_local(place):
             yield (
-                f"{sources['listen']}: listen={text!r} is reached from other machines, and there "
+                f"{sources[name]}: {name}={text!r} is reached from other machines, and there "
                 "is no token file, so anybody would have full access: create a token ('fastness "
                 "token create') and name its file (--tokens), or allow it by name "
                 "(--open-to-anyone)"
             )
 
 
+def _cluster(settings: Settings, sources: Sources) -> Iterator[str]:
+    """A node of a cluster has no directory, and only such a node has the rest."""
+    if settings.coordinator:
+        if sources["directory"] != "default":
+            yield (
+                f"{sources['directory']}: directory={settings.directory!r} and a coordinator: a "
+                "node of a cluster keeps nothing here, so leave one of the two out"
+            )
+        return
+    for name in ("stores", "name", "advertise"):
+        value = getattr(settings, name)
+        if value:
+            shown = "" if name == "stores" else f"={value!r}"
+            yield (
+                f"{sources[name]}: {name}{shown} is for a node of a cluster: name its coordinator "
+                "too (--coordinator etcd://HOST:PORT/PREFIX)"
+            )
+
+
+def _named(settings: Settings, sources: Sources) -> Iterator[str]:
+    """What cluster nodes and stores are called, and where they are."""
+    try:
+        if settings.name:
+            require_name(settings.name, "node")
+    except InvalidOption as error:
+        yield f"{sources['name']}: {error}"
+    try:
+        own_stores(settings.stores)
+    except InvalidOption as error:
+        yield f"{sources['stores']}: {error}"
+    try:
+        advertised(settings.advertise, TcpPlace("localhost", 1))
+    except InvalidOption as error:
+        yield f"{sources['advertise']}: advertise: {error}"
+
+
 _RULES: tuple[Callable[[Settings, Sources], Iterator[str]], ...] = (
     _addresses,
+    _cluster,
+    _named,
     _somewhere,
     _directory,
     _tls,

@@ -23,11 +23,15 @@ from fastness.limits import Limits
 DEFAULT_PORT = 3278
 """FAST on a telephone's keys."""
 ADMIN_PORT = 3279
+GATEWAY_PORT = 3280
+"""What documents and examples use: it is given by whoever wants a gateway."""
 
 RELOADED = {"reloaded": True}
 """A setting that SIGHUP takes up."""
 SECRET = {"secret": True}
 """A setting whose value is never shown."""
+SPACED = {"separator": None}
+"""A list whose values hold commas: in the environment blanks part them."""
 
 _TRUE_AND_FALSE = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 
@@ -51,6 +55,13 @@ class TlsSettings(msgspec.Struct, frozen=True, kw_only=True):
     key_password: Annotated[
         str,
         Meta(description="what the private key is encrypted with", extra={**RELOADED, **SECRET}),
+    ] = ""
+    ca: Annotated[
+        str,
+        Meta(
+            description="PEM file of the CAs that a node trusts when it dials others of its "
+            "cluster; empty: those of the system"
+        ),
     ] = ""
 
 
@@ -77,6 +88,33 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     directory: Annotated[
         str, Meta(description="where the database is, created if absent; `memory:`: nowhere")
     ] = "./data"
+    coordinator: Annotated[
+        str,
+        Meta(
+            description="etcd://HOST:PORT,.../PREFIX of a cluster: be a node of it, without a "
+            "directory",
+            extra=SECRET,
+        ),
+    ] = ""
+    stores: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="NAME=postgresql://... to reach a store of the cluster otherwise than it "
+            "is registered; in the environment parted by blanks",
+            extra={**SECRET, **SPACED},
+        ),
+    ] = ()
+    name: Annotated[
+        str,
+        Meta(description="the node's name in its cluster, which no other living node has"),
+    ] = ""
+    advertise: Annotated[
+        str,
+        Meta(
+            description="HOST[:PORT] where clients and the other nodes reach this one; empty: "
+            "the first of `listen`"
+        ),
+    ] = ""
     listen: Annotated[
         tuple[str, ...],
         Meta(description="HOST:PORT for clients over TCP; port 0 takes any that is free"),
@@ -87,6 +125,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     admin: Annotated[
         str, Meta(description="HOST:PORT of health, metrics and status over HTTP; empty: none")
     ] = f"127.0.0.1:{ADMIN_PORT}"
+    gateway: Annotated[
+        str,
+        Meta(
+            description="HOST:PORT of the HTTP/JSON gateway, for languages without a client; "
+            "empty: none"
+        ),
+    ] = ""
     tokens: Annotated[
         str,
         Meta(
@@ -116,6 +161,8 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
     description: str = ""
     is_reloaded: bool = False
     is_secret: bool = False
+    separator: str | None = ","
+    """What parts the values of a list in the environment; `None`: blanks."""
 
     @property
     def variable(self) -> str:
@@ -125,7 +172,7 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
     def read(self, text: str) -> object:
         """A text as the setting's kind of value; as it is where it cannot be one."""
         if isinstance(self.default, tuple):
-            return [one.strip() for one in text.split(",") if one.strip()]
+            return [one.strip() for one in text.split(self.separator) if one.strip()]
         if isinstance(self.default, bool):
             return _TRUE_AND_FALSE.get(text.strip().lower(), text)
         if isinstance(self.default, int):
@@ -156,6 +203,7 @@ def _setting(name: str, kind: Any, default: object) -> Setting:  # noqa: ANN401 
         description=meta.description or "",
         is_reloaded=bool(extra.get("reloaded")),
         is_secret=bool(extra.get("secret")),
+        separator=extra.get("separator", ","),
     )
 
 

@@ -35,9 +35,14 @@ OTHER_VARIABLES = frozenset(
 
 FLAGS = {
     "directory": "DIRECTORY",
+    "coordinator": "--coordinator",
+    "stores": "--store",
+    "name": "--name",
+    "advertise": "--advertise",
     "listen": "--listen",
     "unix": "--unix",
     "admin": "--admin",
+    "gateway": "--gateway",
     "tokens": "--tokens",
     "tls.certificate": "--tls-certificate",
     "tls.key": "--tls-key",

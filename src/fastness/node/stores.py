@@ -1,0 +1,136 @@
+"""The stores a node reaches: those registered at the coordinator, opened one by one and kept.
+
+::
+
+    stores/<name> at the coordinator -> open -> ranges there are claimed
+                                          `-> cannot be opened: said why, tried again ever less
+
+What is registered while the node runs is opened then. An open store looks after its own
+connections; one whose record changes is opened from the new record at the node's next start.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any, NamedTuple
+
+from fastness.errors import FastnessError
+from fastness.hosting.remote import RemoteStore
+from fastness.limits import Limits
+from fastness.node.site import Signal
+from fastness.node.waiting import pause
+from fastness.placement.coordinator import STORES, Coordinator
+from fastness.placement.membership import StoreRecord, stores_in
+from fastness.runtime.process import Process
+
+FIRST_PAUSE_MS = 100.0
+PAUSE_MS_MAX = 5_000.0
+"""Between two tries to open a store; twice as long after each that fails."""
+
+
+class Opened(NamedTuple):
+    """An open store, and how it is closed."""
+
+    store: RemoteStore
+    close: Callable[[], Coroutine[Any, Any, None]]
+
+
+StoreOpener = Callable[[StoreRecord], Coroutine[Any, Any, Opened]]
+"""Opens a store for this cluster; raises why it cannot be used."""
+
+
+class StoreKeeper:
+    """See the module's page."""
+
+    def __init__(
+        self,
+        process: Process,
+        coordinator: Coordinator,
+        limits: Limits,
+        *,
+        open_store: StoreOpener,
+        own: Mapping[str, StoreRecord],
+        changed: Callable[[], None],
+    ) -> None:
+        """`own` are records this node uses in place of those registered; `changed` is told."""
+        self.stores: dict[str, RemoteStore] = {}
+        """Those that are open: this very mapping is the node's."""
+        self.records: dict[str, StoreRecord] = {}
+        """Those registered, as far as is known."""
+        self.problems: dict[str, FastnessError] = {}
+        """Why a registered store is not open."""
+        self._process = process
+        self._coordinator = coordinator
+        self._limits = limits
+        self._open_store = open_store
+        self._own = own
+        self._changed = changed
+        self._closers: list[Callable[[], Coroutine[Any, Any, None]]] = []
+        self._opening: set[str] = set()
+        self._look = Signal(process)
+        self._closed = False
+
+    async def run(self) -> None:
+        """Look for new stores, whenever something changed and every so often."""
+        watch = self._coordinator.watch(STORES, self._look.give)
+        try:
+            while True:
+                try:
+                    await self.look()
+                except FastnessError as error:
+                    self._process.note(f"the stores were not read: {error}")
+                await self._look.wait(10 * self._limits.poll_ms)
+        finally:
+            watch.cancel()
+
+    async def look(self) -> None:
+        """Read what is registered, and begin to open what is new."""
+        _revision, entries = await self._coordinator.read(STORES)
+        self.records = stores_in(entries)
+        for name in self.records:
+            if name not in self.stores and name not in self._opening and not self._closed:
+                self._opening.add(name)
+                # It ends with the store open, or with the process.
+                _task = self._process.spawn(self._open(name), name=f"open store {name}")
+
+    async def _open(self, name: str) -> None:
+        pause_ms = FIRST_PAUSE_MS
+        try:
+            while name in self.records and not await self._opened(name):
+                await pause(self._process, pause_ms)
+                pause_ms = min(2 * pause_ms, PAUSE_MS_MAX)
+        finally:
+            self._opening.discard(name)
+
+    async def _opened(self, name: str) -> bool:
+        """Try once; `True` ends the trying."""
+        record = self._own.get(name, self.records[name])
+        try:
+            opened = await self._open_store(record)
+        except FastnessError as error:
+            self.problems[name] = error
+            self._process.note(f"store {name} cannot be used: {error}")
+            return False
+        if self._closed:
+            await opened.close()
+            return True
+        self._closers.append(opened.close)
+        self.problems.pop(name, None)
+        self.stores[name] = opened.store
+        self._process.note(f"store {name} is open")
+        self._changed()
+        return True
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether every registered store is open, or was found to have a problem."""
+        return bool(self.records) and all(
+            name in self.stores or name in self.problems for name in self.records
+        )
+
+    async def close(self) -> None:
+        """Close every store. Idempotent."""
+        self._closed = True
+        closers, self._closers = self._closers, []
+        for close in closers:
+            await close()

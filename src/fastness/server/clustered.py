@@ -1,0 +1,90 @@
+"""What a node of a cluster stands on: its coordinator and its stores, opened by their URLs.
+
+Both speak to servers by libraries that only a cluster needs: the extra `cluster`.
+"""
+
+from __future__ import annotations
+
+import importlib
+from types import ModuleType
+from typing import Protocol
+
+from fastness.errors import InvalidOption, InvalidUrl
+from fastness.limits import Limits
+from fastness.node.stores import Opened
+from fastness.placement.coordinator import Coordinator
+from fastness.placement.membership import ClusterRecord, StoreRecord
+from fastness.runtime.process import Process
+
+ETCD = "etcd://"
+POSTGRESQL = ("postgresql://", "postgres://")
+
+
+class ClosableCoordinator(Coordinator, Protocol):
+    """A coordinator over connections of its own."""
+
+    async def close(self) -> None:
+        """Close them."""
+        ...
+
+
+async def open_coordinator(process: Process, url: str, limits: Limits) -> ClosableCoordinator:
+    """Reach the coordinator that a URL names; raises why it cannot be used."""
+    if not url.startswith(ETCD):
+        raise InvalidUrl(
+            f"coordinator {_scheme(url)!r} is none that is known: write "
+            "etcd://HOST:PORT[,HOST:PORT...]/PREFIX"
+        )
+    module = _needed("fastness.hosting.etcd")
+    coordinator: ClosableCoordinator = await module.EtcdCoordinator.open(
+        process, url, limits=limits
+    )
+    return coordinator
+
+
+async def open_store(
+    process: Process, record: StoreRecord, cluster: ClusterRecord, limits: Limits
+) -> Opened:
+    """Open a store of a cluster; raises why it cannot be used."""
+    store = await _postgres(record).PostgresStore.open(
+        process,
+        record.url,
+        cluster_id=cluster.id,
+        allow_unreplicated=record.allow_unreplicated,
+        limits=limits,
+    )
+    return Opened(store, store.close)
+
+
+async def prepare_store(record: StoreRecord, cluster_id: str) -> None:
+    """Make a store ready for a cluster, which it then belongs to. May be repeated.
+
+    Raises why it cannot be: above all `ForeignStore` where another cluster has it.
+    """
+    await _postgres(record).PostgresStore.prepare(
+        record.url, cluster_id, allow_unreplicated=record.allow_unreplicated
+    )
+
+
+def _postgres(record: StoreRecord) -> ModuleType:
+    if not record.url.startswith(POSTGRESQL):
+        raise InvalidUrl(
+            f"store {record.name!r} has a URL {_scheme(record.url)!r}, which no kind of store has: "
+            "write postgresql://HOST:PORT/DATABASE"
+        )
+    return _needed("fastness.hosting.postgres")
+
+
+def _scheme(url: str) -> str:
+    """As much of a URL as never holds a secret."""
+    return url.partition("://")[0][:40] + ("://..." if "://" in url else "")
+
+
+def _needed(name: str) -> ModuleType:
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        raise InvalidOption(
+            f"a cluster needs the library {error.name}: install the extra, pip install "
+            "'fastness[cluster]'"
+        ) from error
