@@ -38,7 +38,7 @@ $(INSTALLED): $(LOCK)
 	$(BIN)/python -m pip --disable-pip-version-check check
 	@touch $@
 
-demo: setup ## Load DEMO_PATH (default /usr) into the files example, and prove it right
+demo: setup ## Load DEMO_PATH (default /usr) into the files example, serve it, kill, prove it right
 	$(BIN)/fastness demo $(DEMO_PATH)
 
 test: lint tests ## Everything CI runs: formatting, lint, types, layers, tests

@@ -28,10 +28,19 @@ from tests.examples.real_trees import make_tree
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 
-def run_demo(path: Path, directory: Path, *, kills: int = 1) -> tuple[int, str]:
+def run_demo(path: Path, directory: Path, *, kills: int = 1, clients: int = 0) -> tuple[int, str]:
     """Run a small demo; its exit code and what it printed."""
     console = Console(file=io.StringIO(), width=200)
-    code = main(path, directory, operations=300, workers=8, kills=kills, seed=1, console=console)
+    code = main(
+        path,
+        directory,
+        operations=300,
+        workers=8,
+        kills=kills,
+        clients=clients,
+        seed=1,
+        console=console,
+    )
     output = console.file
     assert isinstance(output, io.StringIO)
     return code, output.getvalue()
@@ -54,6 +63,17 @@ def test_a_demo_passes_and_says_so(real_tree: Path, tmp_path: Path) -> None:
     with fastness.open(f"file:{tmp_path / 'data' / DATABASE}", schema=SCHEMA) as db:
         found = service.lookup(db, LOADED, "real tree/docs/plans/plan.txt")
         assert found.size == 4
+
+
+@pytest.mark.process
+def test_a_demo_serves_and_kills_its_server(real_tree: Path, tmp_path: Path) -> None:
+    """Clients go on over two deaths of the server, and everything about it is told."""
+    code, output = run_demo(real_tree, tmp_path / "data", kills=0, clients=2)
+    assert code == 0, output
+    for told in ("2 client processes", "SIGKILL for the server 2 times", "each applied once"):
+        assert told in output
+    for told in ("consistency ratio 1;", "the server's /metrics", "fsync", "commits in"):
+        assert told in output
 
 
 @pytest.mark.process
@@ -193,7 +213,7 @@ def start_demo(path: Path, directory: Path, *arguments: str) -> subprocess.Popen
     ("after", "arguments"),
     [
         ("Verifying", ["--operations", "100000000", "--kills", "0"]),
-        ("contending", ["--operations", "64", "--kills", "100000"]),
+        ("contending", ["--operations", "64", "--kills", "100000", "--clients", "0"]),
     ],
 )
 def test_an_interrupted_demo_leaves_a_usable_database(
@@ -215,3 +235,39 @@ def test_an_interrupted_demo_leaves_a_usable_database(
     assert "Traceback" not in output
     with fastness.open(f"file:{directory / DATABASE}", schema=SCHEMA) as db:
         assert check_space(db, LOADED).problems == []
+
+
+def children(pid: int) -> dict[int, str]:
+    """The living children of a process, and their command lines."""
+    found = {}
+    for entry in Path("/proc").iterdir():
+        try:
+            status = (entry / "stat").read_text().rpartition(")")[2].split()
+            line = (entry / "cmdline").read_bytes().decode(errors="replace")
+        except OSError:
+            continue  # No process, or ended just now.
+        if int(status[1]) == pid and status[0] != "Z":
+            found[int(entry.name)] = line
+    return found
+
+
+@pytest.mark.process
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks at processes in /proc")
+@pytest.mark.parametrize("busy_with", ["serve", "customer"])
+def test_an_interrupted_demo_leaves_no_process(
+    real_tree: Path, tmp_path: Path, busy_with: str
+) -> None:
+    """Ctrl-C while the server starts, or while its clients work: all of them are gone."""
+    directory = tmp_path / "data"
+    with start_demo(real_tree, directory, "--operations", "5000", "--kills", "0") as process:
+        seen: dict[int, str] = {}
+        while not any(busy_with in line for line in seen.values()):
+            assert process.poll() is None, process.communicate()
+            seen |= children(process.pid)
+        process.send_signal(signal.SIGINT)
+        assert process.stdout is not None
+        output = process.stdout.read()
+    assert process.returncode == 130, output
+    assert "It is usable" in output
+    assert "Traceback" not in output
+    assert not any(Path(f"/proc/{pid}").exists() for pid in seen)

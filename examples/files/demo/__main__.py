@@ -19,6 +19,7 @@ def demo(  # noqa: PLR0917 - options of a command, given by name
     operations: Annotated[int, typer.Option(min=0, help="what the workers do in all")] = 40_000,
     workers: Annotated[int, typer.Option(min=1, max=1000, help="how many there are")] = 64,
     kills: Annotated[int, typer.Option(min=0, help="how often a loading process is killed")] = 5,
+    clients: Annotated[int, typer.Option(min=0, max=64, help="processes behind a server")] = 4,
     seed: Annotated[int | None, typer.Option(help="repeats the workers' choices")] = None,
 ) -> None:
     """Load a directory tree into the files example, and prove it right."""
@@ -29,6 +30,7 @@ def demo(  # noqa: PLR0917 - options of a command, given by name
         operations=operations,
         workers=workers,
         kills=kills,
+        clients=clients,
         seed=seed,
     )
     raise typer.Exit(code)

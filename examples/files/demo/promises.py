@@ -39,6 +39,20 @@ def write_frame(descriptor: int, kind: bytes, content: object) -> None:
         frame = frame[os.write(descriptor, frame) :]
 
 
+def read_frame(pipe: IO[bytes]) -> tuple[bytes, bytes] | None:
+    """The kind and the content of the next frame; `None` when all was said, the rest cut off."""
+    head = pipe.read(1 + _LENGTH_BYTES)
+    body = pipe.read(int.from_bytes(head[1:], "big"))
+    if len(head) <= _LENGTH_BYTES or len(body) < int.from_bytes(head[1:], "big"):
+        return None
+    return head[:1], body
+
+
+def entries_of(body: bytes) -> list[Entry]:
+    """The entries of a frame that acknowledges."""
+    return _entries.decode(body)
+
+
 class Listener:
     """Reads the frames of a victim."""
 
@@ -52,16 +66,16 @@ class Listener:
 
     def hear(self) -> bool:
         """Take the next frame in; `False` when the victim is dead and has said everything."""
-        head = self._pipe.read(1 + _LENGTH_BYTES)
-        body = self._pipe.read(int.from_bytes(head[1:], "big"))
-        if len(head) <= _LENGTH_BYTES or len(body) < int.from_bytes(head[1:], "big"):
+        frame = read_frame(self._pipe)
+        if frame is None:
             return False
-        if head[:1] == ANNOUNCED:
+        kind, body = frame
+        if kind == ANNOUNCED:
             self._in_flight = _ids.decode(body)
-        elif head[:1] == LOADED:
+        elif kind == LOADED:
             self.loaded = True
         else:
-            self._acknowledged += _entries.decode(body)
+            self._acknowledged += entries_of(body)
             self._in_flight = []
             self.commits += 1
         return True

@@ -13,6 +13,13 @@ from rich.text import Text
 
 from examples.files.demo.checking import Checked
 from examples.files.demo.killing import Killed
+from examples.files.demo.served_report import (
+    metrics_line,
+    metrics_table,
+    served_document,
+    served_lines,
+)
+from examples.files.demo.serving import Served
 from examples.files.demo.verifying import Verdict
 from examples.files.demo.walking import Walk
 from examples.files.demo.workload import Worked
@@ -30,6 +37,7 @@ class Results:
     worked: Worked | None = None
     conflicts: int = 0
     checked: dict[str, Checked] = field(default_factory=dict)
+    served: Served | None = None
     killed: list[Killed] = field(default_factory=list)
     disk_bytes: int = 0
 
@@ -40,9 +48,26 @@ class Results:
             lines += [f"lost: {loss}" for loss in self.verdict.losses]
         for name, checked in self.checked.items():
             lines += [f"{name}: {problem}" for problem in checked.problems]
+        if self.served is not None:
+            lines += [f"served: {problem}" for problem in self.served.problems]
         for number, killed in enumerate(self.killed, start=1):
             lines += [f"kill {number}: {problem}" for problem in killed.problems]
         return lines
+
+
+def document(results: Results) -> dict[str, object]:
+    """The results for programs."""
+    worked, walk, served = results.worked, results.walk, results.served
+    return {
+        "failures": results.failures(),
+        "loaded": None if walk is None else walk.entries,
+        "loaded_seconds": round(results.loaded_s, 3),
+        "operations": 0 if worked is None else worked.operations,
+        "conflicts": results.conflicts,
+        "killed": len(results.killed),
+        "served": None if served is None else served_document(served),
+        "disk_bytes": results.disk_bytes,
+    }
 
 
 def print_report(console: Console, results: Results, *, path: Path, database: Path) -> None:
@@ -53,6 +78,10 @@ def print_report(console: Console, results: Results, *, path: Path, database: Pa
     if results.worked is not None:
         console.print()
         console.print(_operations(results.worked))
+    if results.served is not None:
+        console.print()
+        console.print(metrics_table(results.served))
+        console.print(metrics_line(results.served))
     failures = results.failures()
     console.print()
     if failures:
@@ -83,6 +112,8 @@ def _lines(results: Results, path: Path) -> list[tuple[str, str]]:
         lines.append(("Contended", _worked(results.worked, results.conflicts)))
     for name, checked in results.checked.items():
         lines.append(("Checked", _checked(name, checked)))
+    if results.served is not None:
+        lines += served_lines(results.served)
     lines += [("Killed", _killed(killed)) for killed in results.killed]
     if results.disk_bytes and results.walk is not None:
         lines.append(("On disk", f"{results.disk_bytes / 1e6:,.1f} MB, everything above"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from random import SystemRandom
 
@@ -12,7 +13,9 @@ import fastness
 from examples.files.demo.checking import check_space
 from examples.files.demo.killing import VictimFailed
 from examples.files.demo.place import PlaceRefused, claim
-from examples.files.demo.report import print_next_steps, print_report
+from examples.files.demo.report import Results, document, print_next_steps, print_report
+from examples.files.demo.server import ServerFailed
+from examples.files.demo.serving import ClientFailed
 from examples.files.demo.stages import LOADED, Demo, Options
 from examples.files.schema import SCHEMA
 from fastness.errors import FastnessError
@@ -24,7 +27,7 @@ PASSED, FAILED, REFUSED, INTERRUPTED = 0, 1, 2, 130
 """Exit codes; the last one is what shells expect after Ctrl-C."""
 
 
-def main(
+def main(  # noqa: PLR0913 - as the command, by keyword
     path: Path = DEFAULT_PATH,
     directory: Path = DEFAULT_DIRECTORY,
     *,
@@ -32,14 +35,16 @@ def main(
     operations: int = 40_000,
     workers: int = 64,
     kills: int = 5,
+    clients: int = 4,
     seed: int | None = None,
     console: Console | None = None,
+    told: Callable[[dict[str, object]], object] | None = None,
 ) -> int:
     """Run the demo over the tree at `path`, with its database in `directory`.
 
     Answers an exit code: 0 when every check passed, 1 when one failed, 2 when nothing was
     begun because an argument cannot be, 130 when it was interrupted. `seed` repeats the
-    workload's choices, as far as threads allow.
+    workload's choices, as far as threads allow; `told` hears of the results, as a document.
     """
     console = console or Console()
     try:
@@ -55,12 +60,18 @@ def main(
         operations=operations,
         workers=workers,
         kills=kills,
+        clients=clients,
         seed=SystemRandom().getrandbits(32) if seed is None else seed,
     )
     try:
-        return _run(options, console)
+        results = _run(options, console)
     except KeyboardInterrupt:
         return _after_interrupt(options, console)
+    if results is None:
+        return FAILED
+    if told is not None:
+        told(document(results))
+    return FAILED if results.failures() else PASSED
 
 
 def _require_readable(path: Path) -> None:
@@ -69,14 +80,15 @@ def _require_readable(path: Path) -> None:
         return
 
 
-def _run(options: Options, console: Console) -> int:
+def _run(options: Options, console: Console) -> Results | None:
+    """What was found, `None` where it could not be carried out."""
     try:
         results = Demo(options, console).run()
-    except (FastnessError, VictimFailed, OSError) as error:
+    except (FastnessError, VictimFailed, ServerFailed, ClientFailed, OSError) as error:
         console.print(Text(f"The demo failed: {error}", style="bold red"))
-        return FAILED
+        return None
     print_report(console, results, path=options.path, database=options.database)
-    return FAILED if results.failures() else PASSED
+    return results
 
 
 def _after_interrupt(options: Options, console: Console) -> int:

@@ -1,4 +1,4 @@
-"""The demo, stage by stage: load, verify, contend, check, kill."""
+"""The demo, stage by stage: load, verify, contend, check, serve, kill."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from examples.files.demo.loading import load
 from examples.files.demo.names import text_of
 from examples.files.demo.place import bytes_on_disk
 from examples.files.demo.report import Results
+from examples.files.demo.serving import Ground, serve
 from examples.files.demo.verifying import Verification
 from examples.files.demo.walking import Identity, Walk
 from examples.files.schema import ROOT, SCHEMA, SpaceId
@@ -29,11 +30,19 @@ from fastness import Database
 from fastness.invariants import present
 
 OWNER = "demo"
-LOADED, KILLED = SpaceId(1), SpaceId(2)
-SPACES = {LOADED: "the loaded tree", KILLED: "the killed loads"}
+LOADED, KILLED, SERVED = SpaceId(1), SpaceId(2), SpaceId(3)
+SPACES = {
+    LOADED: "the loaded tree",
+    SERVED: "what clients of the server wrote",
+    KILLED: "the killed loads",
+}
 ARENA = "64 workers"
 QUOTA = 1 << 60
 PATHS_SAMPLED = 2000
+PATHS_SERVED = 200
+"""Few, so that caches get warm in a short time."""
+SERVED_SHARE = 10
+"""The clients of the server do one of so many operations in all: each goes over a network."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +55,7 @@ class Options:
     operations: int
     workers: int
     kills: int
+    clients: int
     seed: int
 
     @property
@@ -69,10 +79,14 @@ class Demo:
             self._make_spaces(db)
             began_ns = self._load(db)
             self._verify(db, began_ns)
-            self._contend(db)
+            arena = self._contend(db)
             self._check(db, LOADED)
+        if options.clients:
+            self._serve(arena)
         self._kill()
         with fastness.open(options.url, schema=SCHEMA) as db:
+            if options.clients:
+                self._check(db, SERVED)
             self._check(db, KILLED)
         self.results.disk_bytes = bytes_on_disk(options.database)
         return self.results
@@ -119,7 +133,7 @@ class Demo:
         with self._progress("Verifying against the disk", walk.entries) as advance:
             self.results.verdict = verification.run(advance)
 
-    def _contend(self, db: Database) -> None:
+    def _contend(self, db: Database) -> workload.Arena:
         options, random = self.options, Random(self.options.seed)
         folders = list(present(self.results.walk, "contended after loading").entered.values())
         paths = workload.sample(db, LOADED, folders, count=PATHS_SAMPLED, random=random)
@@ -141,6 +155,27 @@ class Demo:
                 advance=advance,
             )
         self.results.conflicts = db.stat().conflicts - before
+        return arena
+
+    def _serve(self, arena: workload.Arena) -> None:
+        options = self.options
+        ground = Ground(
+            space=SERVED,
+            tree=LOADED,
+            paths=arena.paths[:PATHS_SERVED],
+            listed=arena.listed[:PATHS_SERVED],
+            users=arena.users,
+            seed=options.seed,
+        )
+        operations = options.operations // SERVED_SHARE
+        with self._progress(f"{options.clients} processes, 1 server", operations) as advance:
+            self.results.served = serve(
+                options.database,
+                ground,
+                processes=options.clients,
+                operations=operations,
+                advance=advance,
+            )
 
     def _check(self, db: Database, space: SpaceId) -> None:
         with self.console.status(f"Checking {SPACES[space]}"):

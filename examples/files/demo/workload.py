@@ -41,6 +41,8 @@ class Arena:
     folder: EntryId
     """Everything written lies below it."""
     folders: list[EntryId]
+    tree: SpaceId
+    """The space of the loaded tree."""
     paths: list[str]
     """Of entries of the loaded tree, for lookups."""
     listed: list[EntryId]
@@ -54,7 +56,7 @@ class Arena:
 def prepare(
     db: Database, space: SpaceId, folder: EntryId, *, paths: list[str], listed: list[EntryId]
 ) -> Arena:
-    """Make the users and the folders that the workers start with."""
+    """Make the users and the folders that the workers start with, in the space of the tree."""
     users = [f"worker-{number}" for number in range(USERS)]
     for user in users:
         service.create_user(db, user)
@@ -62,7 +64,7 @@ def prepare(
         Draft(folder=folder, name=f"folder {number}", kind=Kind.FOLDER) for number in range(FOLDERS)
     ]
     made = service.create_many(db, space, drafts)
-    return Arena(space, folder, [made_one.id for made_one in made], paths, listed, users)
+    return Arena(space, folder, [made_one.id for made_one in made], space, paths, listed, users)
 
 
 class Worker:
@@ -135,12 +137,14 @@ class Worker:
 
     def _lookup(self) -> Step:
         path = self._random.choice(self._arena.paths)
-        return lambda tx: service.lookup(tx, self._arena.space, path)
+        return lambda tx: service.lookup(tx, self._arena.tree, path)
 
     def _list(self) -> Step:
         mine = self._random.random() < 0.5
-        folder = self._folder() if mine else self._random.choice(self._arena.listed)
-        return lambda tx: service.list_folder(tx, self._arena.space, folder)
+        space, folder = self._arena.tree, self._random.choice(self._arena.listed)
+        if mine:
+            space, folder = self._arena.space, self._folder()
+        return lambda tx: service.list_folder(tx, space, folder)
 
     def _create(self) -> Step:
         draft = Draft(

@@ -22,7 +22,7 @@ from fastness.errors import InvalidOption
 EXAMPLE = Path("examples/files/demo")
 
 
-def demo(
+def demo(  # noqa: PLR0913 - one for each thing that a run can have more or less of
     path: Annotated[
         Path, typer.Argument(metavar="PATH", help="The directory tree to load.")
     ] = Path("/usr"),
@@ -37,15 +37,21 @@ def demo(
     operations: Annotated[int, typer.Option(min=0, help="What the workers do in all.")] = 40_000,
     workers: Annotated[int, typer.Option(min=1, max=1_000, help="How many there are.")] = 64,
     kills: Annotated[int, typer.Option(min=0, help="How often a loading process is killed.")] = 5,
+    clients: Annotated[
+        int,
+        typer.Option(min=0, max=64, help="Processes that share a server; 0: no server is started."),
+    ] = 4,
     seed: Annotated[
         int | None, typer.Option(help="Repeats the workers' choices.", show_default=False)
     ] = None,
     json: JsonOption = False,
 ) -> None:
-    """Load a directory tree into the files example, contend, kill, and prove it all right.
+    """Load a directory tree into the files example, contend, serve, kill, and prove it right.
 
-    Needs a checkout of Fastness, where the example is. With --json the story goes to stderr.
+    A server is started on free ports of this machine for a while. Needs a checkout of Fastness,
+    where the example is. With --json the story goes to stderr.
     """
+    found: dict[str, object] = {}
     with answering(json) as output:
         _find_examples()
         example = importlib.import_module("examples.files.demo")
@@ -56,11 +62,13 @@ def demo(
             operations=operations,
             workers=workers,
             kills=kills,
+            clients=clients,
             seed=seed,
             console=Console(stderr=json),
+            told=found.update,
         )
         if json:
-            output.document({"passed": code == 0, "directory": str(directory)})
+            output.document({"passed": code == 0, "directory": str(directory), **found})
     raise typer.Exit(code)
 
 
