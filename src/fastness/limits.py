@@ -129,6 +129,12 @@ class Limits:
     """Tokens for which the gateway keeps a connection to the node."""
     http_repeat_ms: int = 86_400_000
     """How long the gateway knows a transaction by the id its sender gave it."""
+    store_wait_ms: int = 2_000
+    """How long a request to a PostgreSQL store waits for its primary to be found."""
+    store_writers: int = 2
+    """Connections of a node to a PostgreSQL store that write batches."""
+    store_readers: int = 4
+    """Those that read."""
     block_cache_bytes: int = 64 * MIB
     write_buffer_bytes: int = 32 * MIB
 

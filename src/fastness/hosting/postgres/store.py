@@ -1,0 +1,481 @@
+"""A store in PostgreSQL, as a node asks it: a `RemoteStore`, and what waits for its lanes.
+
+::
+
+    apply                     --> lanes of batches     all that waits, in one statement
+    read                      --> lanes of reads       point reads that wait, in one statement
+    changes                   --> lanes of searches
+    open, settle, marks, size --> lanes of questions
+    prune                     --> one lane
+
+What arrives in one turn of the loop, or while all lanes are busy, goes off together. A lane that
+waits for the lock of one range's row keeps only those from their answer that went off with it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from typing import Any, NamedTuple, Self
+
+from fastness.encoding.timestamps import TIMESTAMP_MAX, Timestamp
+from fastness.errors import DatabaseClosed, DiskFull, FastnessError, Overloaded, StoreUnavailable
+from fastness.hosting.postgres import primary as primaries
+from fastness.hosting.postgres import reading
+from fastness.hosting.postgres.batches import (
+    APPLY,
+    arguments,
+    bytes_of,
+    check_order,
+    range_row,
+    refusals,
+)
+from fastness.hosting.postgres.failures import translated
+from fastness.hosting.postgres.lanes import Lanes
+from fastness.hosting.postgres.places import PRUNE, Places
+from fastness.hosting.postgres.primary import Lane, Primary
+from fastness.hosting.remote import StoreAnswer, StorePrune, StoreRead
+from fastness.limits import Limits
+from fastness.runtime.process import Process
+from fastness.storage.contract import Batch, Change, RangeState, StoreSize
+from fastness.storage.layout import RangeRow
+from fastness.storage.range_rows import held, opened, settled
+
+QUESTION_LANES = 4
+"""For opening and settling ranges: after a failover a node does so for all of its ranges."""
+SEARCH_LANES = 1
+CLOSE_S = 5.0
+"""How long closing waits for what is under way."""
+
+_OPEN = "SELECT * FROM fastness.open_range($1, $2)"
+_SETTLE = "SELECT * FROM fastness.settle($1, $2, $3)"
+_RECORD = """
+WITH given AS (SELECT * FROM unnest($1::text[], $2::bytea[]) AS g(name, value)), removed AS (
+    DELETE FROM fastness.marks m USING given g WHERE g.value IS NULL AND m.name = g.name
+)
+INSERT INTO fastness.marks (name, value) SELECT g.name, g.value FROM given g
+WHERE g.value IS NOT NULL ON CONFLICT (name) DO UPDATE SET value = excluded.value
+"""
+_MARK = "SELECT value FROM fastness.marks WHERE name = $1"
+_SIZE = """
+SELECT coalesce(sum(pg_total_relation_size(c.oid)), 0)::int8 AS bytes,
+    max(greatest(c.reltuples, 0)) FILTER (WHERE c.relname = 'newest')::int8 AS newest,
+    max(greatest(c.reltuples, 0)) FILTER (WHERE c.relname = 'history')::int8 AS history,
+    max(greatest(c.reltuples, 0)) FILTER (WHERE c.relname = 'log')::int8 AS log
+FROM pg_class c JOIN pg_namespace s ON s.oid = c.relnamespace
+WHERE s.nspname = 'fastness' AND c.relkind = 'r'
+"""
+
+Done = Callable[[Any], None]
+
+_log = logging.getLogger("fastness.hosting.postgres")
+
+
+class _Ask(NamedTuple):
+    """A question that one lane carries out by itself."""
+
+    what: str
+    carry_out: Callable[[Lane], Coroutine[Any, Any, Any]]
+    done: Done
+
+
+class _Apply(NamedTuple):
+    """A batch, and who waits for it."""
+
+    batch: Batch
+    done: Done
+
+
+class _Read(NamedTuple):
+    """A request to read, and who waits for its answer."""
+
+    request: StoreRead
+    done: Done
+
+
+class PostgresStore:
+    """See the module's page. Made by `open`, used on one running loop."""
+
+    def __init__(self, process: Process, primary: Primary, limits: Limits) -> None:
+        """Use `open`."""
+        self._primary = primary
+        self._limits = limits
+        self._loop = asyncio.get_running_loop()
+        self._places = Places()
+        self._acknowledged: dict[int, int] = {}
+        """By range, the highest number of a batch that is known to be decided."""
+        self._closing = False
+        patience_s = limits.store_wait_ms / 1_000
+        self._batches = Lanes[_Apply](
+            process,
+            primary,
+            name="batches",
+            count=limits.store_writers,
+            patience_s=patience_s,
+            take=self._take_batches,
+            carry_out=self._apply,
+            refuse=_refuse,
+        )
+        self._reads = Lanes[_Read](
+            process,
+            primary,
+            name="reads",
+            count=limits.store_readers,
+            patience_s=patience_s,
+            take=_take_reads,
+            carry_out=self._read,
+            refuse=_refuse,
+        )
+
+        def asking(name: str, count: int) -> Lanes[_Ask]:
+            return Lanes[_Ask](
+                process,
+                primary,
+                name=name,
+                count=count,
+                patience_s=patience_s,
+                take=_take_one,
+                carry_out=self._ask_one,
+                refuse=_refuse,
+            )
+
+        self._questions = asking("questions", QUESTION_LANES)
+        self._searches = asking("searches", SEARCH_LANES)
+        self._steps = asking("pruning", 1)
+
+    @classmethod
+    async def open(
+        cls,
+        process: Process,
+        dsn: str,
+        *,
+        cluster_id: str,
+        allow_unreplicated: bool = False,
+        limits: Limits | None = None,
+    ) -> Self:
+        """Open the store at a DSN, which was prepared for this cluster.
+
+        Raises `InvalidUrl` or `InvalidOption` for a DSN, or a server's setting, that will not do,
+        `ForeignStore` for a store of others, `Unreachable` where no host is a primary. A commit
+        waits for a synchronous standby unless `allow_unreplicated`.
+        """
+        primary = Primary(dsn, cluster_id=cluster_id, allow_unreplicated=allow_unreplicated)
+        await primary.reach()
+        return cls(process, primary, limits or Limits())
+
+    @classmethod
+    async def prepare(cls, dsn: str, cluster_id: str, *, allow_unreplicated: bool = False) -> str:
+        """Make a database the store of a cluster, or bring its schema up to date.
+
+        The store's id. May be repeated; an interrupted one leaves nothing. `ForeignStore` where
+        another cluster has it, and as `open` for what will not do.
+        """
+        identity = await primaries.prepare(dsn, cluster_id, allow_unreplicated=allow_unreplicated)
+        return identity.store_id
+
+    async def close(self) -> None:
+        """Finish what was asked for, as far as it soon can be, and hang up. Idempotent."""
+        self._closing = True
+        lanes = (self._batches, self._reads, self._questions, self._searches, self._steps)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_S):
+                for one in lanes:
+                    await one.drained()
+        for one in lanes:
+            await one.close(_closed())
+        await self._primary.close()
+
+    # ------------------------------------------------------------- the contract
+
+    @property
+    def identity(self) -> str:
+        """The random id this store was prepared with (32 hexadecimal digits)."""
+        identity = self._primary.identity
+        return "" if identity is None else identity.store_id
+
+    @property
+    def refusal(self) -> FastnessError | None:
+        """Why no write succeeds for now, as far as is known."""
+        return self._primary.refusal
+
+    @property
+    def drops(self) -> int:
+        """How often a primary was in doubt, and all connections to it were dropped."""
+        return self._primary.drops
+
+    def open_range(
+        self, range_id: int, epoch: int, done: Callable[[RangeState | FastnessError], None]
+    ) -> None:
+        """Open a range at `epoch`, durably, and load its records."""
+
+        async def carry_out(lane: Lane) -> RangeState:
+            rows = await lane.fetch(_OPEN, range_id, epoch)
+            row = range_row(rows[0])
+            if not rows[0]["opened"]:
+                opened(row, range_id, epoch)
+            self._places.forget(range_id)
+            self._note(range_id, row.batch_number)
+            records = sorted((one["name"], one["value"]) for one in rows[1:])
+            return RangeState(
+                range_id, epoch, row.batch_number, row.applied, row.prune_horizon, dict(records)
+            )
+
+        self._ask(self._questions, f"opening range {range_id}", carry_out, done)
+
+    def apply(self, batch: Batch, done: Callable[[FastnessError | None], None]) -> None:
+        """Write a batch atomically and durably. `Unreachable` means in doubt: ask `settle`."""
+        if self._closing:
+            self._loop.call_soon(done, _closed())
+        else:
+            self._batches.put(_Apply(batch, done))
+
+    def settle(
+        self, range_id: int, epoch: int, number: int, done: Callable[[bool | FastnessError], None]
+    ) -> None:
+        """Whether that batch was applied; if not, it never will be (its number is used up)."""
+
+        async def carry_out(lane: Lane) -> bool:
+            rows = await lane.fetch(_SETTLE, range_id, epoch, number)
+            before = range_row(rows[0]) if rows else RangeRow()
+            row = settled(before, range_id, epoch, number)
+            self._note(range_id, row.batch_number)
+            return number != row.skipped
+
+        self._ask(self._questions, f"settling batch {number} of range {range_id}", carry_out, done)
+
+    def read_at_once(self, _request: StoreRead) -> None:
+        """Never: it is far away."""
+
+    def read(self, request: StoreRead, done: Callable[[StoreAnswer | FastnessError], None]) -> None:
+        """Read as of `request.at`."""
+        if self._closing:
+            self._loop.call_soon(done, _closed())
+        elif self._reads.waiting >= self._limits.reads_queued:
+            self._loop.call_soon(
+                done,
+                Overloaded(f"{self._reads.waiting} reads wait for the store: try again later"),
+            )
+        else:
+            self._reads.put(_Read(request, done))
+
+    def prune(self, request: StorePrune, done: Callable[[int | FastnessError], None]) -> None:
+        """Prune one step; how many rows went."""
+
+        async def carry_out(lane: Lane) -> int:
+            rows = await lane.fetch(PRUNE, *self._places.arguments(request))
+            removed: int = rows[0]["done"]
+            if removed < 0:
+                row = RangeRow() if rows[0]["epoch"] is None else range_row(rows[0])
+                held(row, request.range_id, request.epoch, "pruning it")
+            self._places.stepped(request.range_id, rows[0])
+            return max(removed, 0)
+
+        self._ask(self._steps, f"pruning range {request.range_id}", carry_out, done)
+
+    def changes(
+        self,
+        after: Timestamp,
+        up_to: Timestamp,
+        limit: int,
+        done: Callable[[list[Change] | FastnessError], None],
+    ) -> None:
+        """The first `limit` commits in (after, up_to], in commit order."""
+
+        async def carry_out(lane: Lane) -> list[Change]:
+            rows = await lane.fetch(
+                reading.CHANGES, after, min(up_to, TIMESTAMP_MAX), max(limit, 0)
+            )
+            return reading.changes(after, rows)
+
+        self._ask(self._searches, "asking for changes", carry_out, done)
+
+    # ------------------------------------------------------ the store as a whole
+
+    async def mark(self, name: str) -> bytes | None:
+        """A mark of the store."""
+
+        async def carry_out(lane: Lane) -> bytes | None:
+            rows = await lane.fetch(_MARK, name)
+            return rows[0]["value"] if rows else None
+
+        found: bytes | None = await self._asked("reading a mark", carry_out)
+        return found
+
+    async def record(self, marks: dict[str, bytes | None]) -> None:
+        """Write marks of the store, durably (`None` removes one)."""
+
+        async def carry_out(lane: Lane) -> None:
+            await lane.fetch(_RECORD, list(marks), list(marks.values()))
+
+        await self._asked("writing marks", carry_out)
+
+    async def size(self) -> StoreSize:
+        """Bytes on the primary's disk, and estimated counts of rows."""
+
+        async def carry_out(lane: Lane) -> StoreSize:
+            row = (await lane.fetch(_SIZE))[0]
+            return StoreSize(row["bytes"], row["newest"], row["history"], row["log"])
+
+        found: StoreSize = await self._asked("asking for sizes", carry_out)
+        return found
+
+    # ------------------------------------------------------------- on the lanes
+
+    def _ask(
+        self,
+        lanes: Lanes[_Ask],
+        what: str,
+        carry_out: Callable[[Lane], Coroutine[Any, Any, Any]],
+        done: Done,
+    ) -> None:
+        if self._closing:
+            self._loop.call_soon(done, _closed())
+        else:
+            lanes.put(_Ask(what, carry_out, done))
+
+    async def _asked(self, what: str, carry_out: Callable[[Lane], Coroutine[Any, Any, Any]]) -> Any:  # noqa: ANN401 - whatever is asked for
+        answered: asyncio.Future[Any] = self._loop.create_future()
+
+        def done(answer: object) -> None:
+            if not answered.done():
+                answered.set_result(answer)
+
+        self._ask(self._questions, what, carry_out, done)
+        answer = await answered
+        if isinstance(answer, FastnessError):
+            raise answer
+        return answer
+
+    async def _ask_one(self, lane: Lane, group: list[_Ask]) -> None:
+        (job,) = group
+        try:
+            answer = await job.carry_out(lane)
+        except Exception as error:  # noqa: BLE001 - its asker must hear of it, whatever it is
+            answer = self._failed(error, job.what)
+        self._loop.call_soon(job.done, answer)
+
+    def _take_batches(self, waiting: deque[_Apply]) -> list[_Apply]:
+        """Batches of different ranges, and not too much; one that reshapes ranges goes alone."""
+        taken = [waiting.popleft()]
+        ranges = {taken[0].batch.range_id}
+        size = bytes_of(taken[0].batch)
+        while waiting and not _reshapes(taken[-1].batch) and not _reshapes(waiting[0].batch):
+            batch = waiting[0].batch
+            size += bytes_of(batch)
+            if batch.range_id in ranges or size > self._limits.batch_bytes:
+                break
+            ranges.add(batch.range_id)
+            taken.append(waiting.popleft())
+        return taken
+
+    async def _apply(self, lane: Lane, group: list[_Apply]) -> None:
+        sound: list[_Apply] = []
+        for job in group:
+            try:
+                check_order(job.batch)
+                sound.append(job)
+            except Exception as error:  # noqa: BLE001 - told to whoever sent it
+                self._loop.call_soon(job.done, self._failed(error, _doing(job)))
+        if not sound:
+            return
+        batches = [job.batch for job in sound]
+        try:
+            refused = refusals(batches, await lane.fetch(APPLY, *arguments(batches)))
+        except Exception as error:  # noqa: BLE001 - told to whoever sent it
+            await self._not_applied(lane, sound, error)
+            return
+        if isinstance(self._primary.refusal, DiskFull):
+            self._primary.refusal = None
+        for place, job in enumerate(sound):
+            why = refused.get(place)
+            if why is None:
+                self._places.applied(job.batch)
+                self._note(job.batch.range_id, job.batch.number)
+            answer = None if why is None else self._failed(why, _doing(job))
+            self._loop.call_soon(job.done, answer)
+
+    async def _not_applied(self, lane: Lane, group: list[_Apply], error: Exception) -> None:
+        """Tell what became of batches whose statement failed.
+
+        In doubt, all of them are. Otherwise nothing was written: each is tried by itself, so that
+        one that cannot be written takes no other with it.
+        """
+        told = translated(error, "writing batches")
+        if len(group) == 1 or (isinstance(told, FastnessError) and told.retryable):
+            for job in group:
+                self._loop.call_soon(job.done, self._failed(error, _doing(job)))
+            return
+        for place, job in enumerate(group):
+            try:
+                await lane.ready(self._limits.store_wait_ms / 1_000)
+            except FastnessError as lost:
+                for left in group[place:]:
+                    self._loop.call_soon(left.done, lost)
+                return
+            await self._apply(lane, [job])
+
+    async def _read(self, lane: Lane, group: list[_Read]) -> None:
+        requests = [job.request for job in group]
+        known = [self._acknowledged.get(request.range_id, -1) for request in requests]
+        generation = self._primary.generation
+        try:
+            asked = reading.question(requests)
+            answers = reading.answers(requests, await lane.fetch(asked.statement, *asked.args))
+        except Exception as error:  # noqa: BLE001 - told to whoever asked
+            for job in group:
+                self._loop.call_soon(job.done, self._failed(error, "reading"))
+            return
+        for job, number, answer in zip(group, known, answers, strict=True):
+            if answer.number < number:
+                self._primary.drop(generation, f"it answers from before batch {number}")
+            self._loop.call_soon(job.done, answer)
+
+    def _note(self, range_id: int, number: int) -> None:
+        self._acknowledged[range_id] = max(number, self._acknowledged.get(range_id, -1))
+
+    def _failed(self, error: Exception, doing: str) -> FastnessError:
+        """An error as whoever asked is told of it; a mistake of the program is logged."""
+        told = translated(error, doing)
+        if isinstance(told, DiskFull):
+            self._primary.refusal = told
+        if isinstance(told, FastnessError):
+            return told
+        _log.error("%s met a mistake of the program", doing, exc_info=error)
+        mistake = StoreUnavailable(f"{doing}: the store could not be asked: {told!r}")
+        mistake.__cause__ = told
+        return mistake
+
+
+def _take_reads(waiting: deque[_Read]) -> list[_Read]:
+    """Point reads together, and not too many keys; a scan alone."""
+    taken = [waiting.popleft()]
+    keys = len(taken[0].request.keys)
+    while taken[0].request.scan is None and waiting and waiting[0].request.scan is None:
+        keys += len(waiting[0].request.keys)
+        if keys > reading.GATHERED_KEYS_MAX:
+            break
+        taken.append(waiting.popleft())
+    return taken
+
+
+def _take_one(waiting: deque[_Ask]) -> list[_Ask]:
+    return [waiting.popleft()]
+
+
+def _reshapes(batch: Batch) -> bool:
+    return bool(batch.splits or batch.absorbs)
+
+
+def _doing(job: _Apply) -> str:
+    return f"writing batch {job.batch.number} of range {job.batch.range_id}"
+
+
+def _refuse(job: _Ask | _Apply | _Read, error: FastnessError) -> None:
+    asyncio.get_running_loop().call_soon(job.done, error)
+
+
+def _closed() -> DatabaseClosed:
+    return DatabaseClosed("the store was closed: open it again")
