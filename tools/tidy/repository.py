@@ -25,6 +25,7 @@ SKIPPED_FOLDERS = frozenset(
         ".venv",
         "__pycache__",
         "build",
+        "cluster-data",
         "demo-data",
         "dist",
     }

@@ -11,7 +11,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from secrets import token_hex
 
@@ -23,8 +23,12 @@ READY_S = 60.0
 """How long it may take to be ready: machines that run this are busy."""
 STOP_S = 20.0
 """How long it may take to end by its signal, before SIGKILL."""
-LOG_BYTES = 2_000
+SHOWN_BYTES = 2_000
 """How much of a log's end an error shows."""
+PID = "pid"
+"""The file that names its first process."""
+LOG_BYTES_MAX = 32_000_000
+"""A longer log is put aside at the next start, in the place of the one put aside before."""
 
 
 class Daemon:
@@ -40,8 +44,12 @@ class Daemon:
         stop_signal: signal.Signals = signal.SIGTERM,
         environment: Mapping[str, str] | None = None,
         mark: str = "",
+        adopts: bool = False,
     ) -> None:
-        """It works in `folder`, where its log is too. `mark` is that of a cluster it belongs to."""
+        """It works in `folder`, where its log is too. `mark` is that of a cluster it belongs to.
+
+        `adopts`: it goes on with what an earlier run of it left running, which is else ended.
+        """
         self.name = name
         self.command = [str(word) for word in command]
         self.folder = folder.resolve()
@@ -49,26 +57,29 @@ class Daemon:
         self._stop_signal = stop_signal
         self._environment = dict(environment or {})
         self.mark = f"{mark or token_hex(8)}/{name}"
+        self._adopts = adopts
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
     def log(self) -> Path:
-        """What it says; appended to over all of its runs."""
+        """What it says, over all of its runs."""
         return self.folder / "log"
 
     @property
     def pid(self) -> int:
-        """Its first process, 0 where it does not run."""
-        return self._process.pid if self._process is not None and self.is_running() else 0
+        """Its first process, also one that another process of ours started; 0: it does not run."""
+        if self._process is not None:
+            return self._process.pid if self._process.poll() is None else 0
+        return self._noted_pid()
 
     @property
     def ended_with(self) -> int | None:
-        """How its last run ended, `None` where it has not."""
+        """How its last run ended, `None` where it has not, or another process started it."""
         return self._process.poll() if self._process is not None else None
 
     def is_running(self) -> bool:
         """Whether its first process is there (paused, maybe)."""
-        return self._process is not None and self._process.poll() is None
+        return self.pid != 0
 
     def is_ready(self) -> bool:
         """Whether it runs and answers as it should."""
@@ -82,8 +93,11 @@ class Daemon:
         """Start it; it may not be ready yet. What an earlier run left is ended first."""
         if self.is_running():
             return
-        processes.end_all(self.mark, self.folder)
+        if not self._adopts:
+            processes.end_all(self.mark, self.folder)
         self.folder.mkdir(parents=True, exist_ok=True)
+        if self.log.exists() and self.log.stat().st_size > LOG_BYTES_MAX:
+            self.log.replace(self.folder / "log.1")
         with self.log.open("ab") as output:
             self._process = subprocess.Popen(  # noqa: S603 - our own command
                 self.command,
@@ -94,6 +108,7 @@ class Daemon:
                 env={**os.environ, **self._environment, MARK: self.mark},
                 start_new_session=True,
             )
+        (self.folder / PID).write_text(f"{self._process.pid}\n", encoding="utf-8")
 
     def await_ready(self, within_s: float = READY_S) -> None:
         """Wait until it is ready; an error with its last words where it ends or takes too long.
@@ -120,17 +135,17 @@ class Daemon:
     def stop(self, within_s: float = STOP_S) -> None:
         """End it, orderly if it does so in time; nothing of it is left. Idempotent."""
         self.ask_to_stop()
-        if self._process is not None:
-            # The blow below is for those who do not hear.
-            with suppress(subprocess.TimeoutExpired):
-                self._process.wait(within_s)
+        give_up = time.monotonic() + within_s
+        while self.is_running() and time.monotonic() < give_up:
+            time.sleep(POLL_S)
+        # For those who did not hear, and whom they left behind.
         self.kill()
 
     def kill(self) -> None:
         """SIGKILL to all of its processes, as if its machine had lost power."""
-        if self._process is not None and self._process.poll() is None:
-            # The parent first: it might start others in the place of those that die.
-            self._process.kill()
+        if first := self.pid:
+            # It might start others in the place of those that die.
+            processes.signal_all({first}, signal.SIGKILL)
         processes.end_all(self.mark, self.folder)
         if self._process is not None:
             self._process.wait()
@@ -143,10 +158,19 @@ class Daemon:
         """SIGCONT to all of its processes."""
         processes.signal_all(self.pids(), signal.SIGCONT)
 
+    def _noted_pid(self) -> int:
+        try:
+            pid = int((self.folder / PID).read_text("utf-8"))
+        except (OSError, ValueError):
+            return 0
+        return pid if processes.carries(pid, self.mark) else 0
+
     def last_words(self) -> str:
         """The end of its log, and where all of it is."""
         try:
-            said = self.log.read_bytes()[-LOG_BYTES:].decode("utf-8", "replace").strip()
+            with self.log.open("rb") as log:
+                log.seek(max(0, log.seek(0, os.SEEK_END) - SHOWN_BYTES))
+                said = log.read().decode("utf-8", "replace").strip()
         except FileNotFoundError:
             said = ""
         return f"{said or '(it said nothing)'}\nAll it said is in {self.log}"

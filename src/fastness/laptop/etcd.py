@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from base64 import b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from fastness.errors import Unreachable
 from fastness.laptop import web
 from fastness.laptop.daemon import Daemon
 from fastness.laptop.ports import HOST, free_ports
@@ -58,6 +60,21 @@ class Member:
         """Whether it leads the cluster, as far as it knows."""
         told = self.status()
         return told is not None and told.get("leader") == told["header"]["member_id"]
+
+    def forget(self, prefix: str) -> None:
+        """Delete every key that begins so; `Unreachable` where it cannot."""
+        begin = prefix.encode()
+        # The first key that does not begin so: its last byte is never the highest there is.
+        end = begin[:-1] + bytes([begin[-1] + 1])
+        keys = {"key": b64encode(begin).decode(), "range_end": b64encode(end).decode()}
+        answer = web.ask(
+            self.place.client_port,
+            "/v3/kv/deleterange",
+            host=self.place.host,
+            body=json.dumps(keys).encode(),
+        )
+        if answer is None or answer.status != 200:
+            raise Unreachable(f"{self.place.name} did not delete {prefix}: {answer}")
 
 
 def etcd_version() -> str:

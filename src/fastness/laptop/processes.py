@@ -24,6 +24,7 @@ MARK = "FASTNESS_LAPTOP"
 PROC = Path("/proc")
 POLL_S = 0.02
 END_S = 20.0
+KILL = signal.SIGKILL
 BYTES_PER_KB = 1024
 NS_PER_S = 1_000_000_000
 PARENT, USER_TICKS, SYSTEM_TICKS = 1, 11, 12
@@ -45,11 +46,21 @@ def marked(mark: str, folder: Path | None = None) -> set[int]:
     With `folder` also PostgreSQL's that work in it.
     """
     parents = _parents()
-    found = {pid for pid in parents if _carries(pid, mark) or _works_in(pid, folder)}
+    found = {pid for pid in parents if carries(pid, mark) or _works_in(pid, folder)}
     # Below those found, and below these, until nobody is added: a process has one parent.
     while below := {pid for pid, parent in parents.items() if parent in found} - found:
         found |= below
     return found - {os.getpid()}
+
+
+def carries(pid: int, mark: str) -> bool:
+    """Whether there is such a process, and it has this mark or one below it."""
+    try:
+        variables = (PROC / str(pid) / "environ").read_bytes().split(b"\0")
+    except OSError:
+        return False
+    name = f"{MARK}={mark}".encode()
+    return any(one == name or one.startswith(name + b"/") for one in variables)
 
 
 def signal_all(pids: set[int], what: signal.Signals) -> None:
@@ -88,6 +99,15 @@ def resident_bytes(pid: int) -> int:
     raise ProcessLookupError(f"process {pid} has no memory: it ended")
 
 
+def proportional_bytes(pid: int) -> int:
+    """The memory of a process, with its part of what it shares; 0 once it has ended."""
+    with suppress(OSError):
+        for line in (PROC / str(pid) / "smaps_rollup").read_text("utf-8").splitlines():
+            if line.startswith("Pss:"):
+                return int(line.split()[1]) * BYTES_PER_KB
+    return 0
+
+
 def cpu_ns(pid: int) -> int | None:
     """Processor time that a process and all below it used so far; `None` where nobody tells."""
     try:
@@ -118,15 +138,6 @@ def _read_parents() -> Iterator[tuple[int, int]]:
 def _stat(pid: int) -> list[str]:
     # The name, which may hold anything, ends with the last bracket.
     return (PROC / str(pid) / "stat").read_text("utf-8", "replace").rpartition(")")[2].split()
-
-
-def _carries(pid: int, mark: str) -> bool:
-    try:
-        variables = (PROC / str(pid) / "environ").read_bytes().split(b"\0")
-    except OSError:
-        return False
-    name = f"{MARK}={mark}".encode()
-    return any(one == name or one.startswith(name + b"/") for one in variables)
 
 
 def _works_in(pid: int, folder: Path | None) -> bool:
