@@ -10,6 +10,7 @@ A `node.Node` knows nothing of sockets, tokens, files or signals. This package g
     gate, reach, rates            each request held against the grant: role, key space, rates
     figures, latencies, helps     what is measured; exposition: how Prometheus is told
     http, http_errors, admin      HTTP on the node's own loop: health, metrics, status
+    gateway/                      the database over HTTP and JSON
     logs                          events with named values
     program                       all of it started, reloaded, drained and stopped; its parts:
     doors, certificates           where clients come in, and TLS

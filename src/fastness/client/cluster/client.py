@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Self
 
 from fastness.cache import CacheCounts
@@ -16,6 +17,7 @@ from fastness.client.cluster.calls import CallCounts
 from fastness.client.cluster.commits import CommitCounts
 from fastness.client.cluster.core import ClusterCore
 from fastness.client.cluster.transaction import ClusterTransaction
+from fastness.client.freshness import Freshness
 from fastness.encoding.intervals import KeyInterval
 from fastness.encoding.timestamps import Timestamp
 from fastness.limits import Limits
@@ -79,6 +81,17 @@ class ClusterClient(AsyncDatabase):
     def schema(self) -> Schema:
         """The schema known now."""
         return self._cluster.schema
+
+    def transaction(
+        self,
+        *,
+        at: Timestamp | datetime | None = None,
+        read_only: bool = False,
+        cache: bool | None = None,
+        freshness: Freshness | None = None,
+    ) -> ClusterTransaction:
+        """As of every database; of the type that a cluster has."""
+        return self._cluster.begin(at, read_only=read_only, cache=cache, freshness=freshness)
 
     def transaction_since(self, at: Timestamp) -> ClusterTransaction:
         """A single attempt that reads at a timestamp of the past, and may write all the same.
