@@ -6,6 +6,7 @@ import typer
 
 from fastness.cli import (
     bench,
+    cluster,
     configuration,
     copies,
     demo,
@@ -60,6 +61,7 @@ app.command(rich_help_panel=COPY)(copies.export)
 app.command("import", rich_help_panel=COPY)(copies.import_)
 app.command(rich_help_panel=SERVE)(serve.serve)
 app.add_typer(tokens.app, name="token", rich_help_panel=SERVE)
+app.add_typer(cluster.app, name="cluster", rich_help_panel=SERVE)
 app.add_typer(configuration.app, name="config", rich_help_panel=SERVE)
 app.command(rich_help_panel=TRY)(demo.demo)
 app.command(rich_help_panel=TRY)(bench.bench)

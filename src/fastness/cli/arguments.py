@@ -35,3 +35,13 @@ AtOption = Annotated[
         show_default=False,
     ),
 ]
+CoordinatorOption = Annotated[
+    str,
+    typer.Option(
+        "--coordinator",
+        metavar="URL",
+        envvar="FASTNESS_COORDINATOR",
+        help="Where the cluster is: etcd://HOST:PORT[,HOST:PORT...]/PREFIX.",
+        show_default=False,
+    ),
+]

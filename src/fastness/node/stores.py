@@ -14,6 +14,8 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, NamedTuple
 
+from msgspec import structs
+
 from fastness.errors import FastnessError
 from fastness.hosting.remote import RemoteStore
 from fastness.limits import Limits
@@ -52,7 +54,7 @@ class StoreKeeper:
         own: Mapping[str, StoreRecord],
         changed: Callable[[], None],
     ) -> None:
-        """`own` are records this node uses in place of those registered; `changed` is told."""
+        """`own` have URLs this node uses in place of those registered; `changed` is told."""
         self.stores: dict[str, RemoteStore] = {}
         """Those that are open: this very mapping is the node's."""
         self.records: dict[str, StoreRecord] = {}
@@ -104,7 +106,9 @@ class StoreKeeper:
 
     async def _opened(self, name: str) -> bool:
         """Try once; `True` ends the trying."""
-        record = self._own.get(name, self.records[name])
+        record, own = self.records[name], self._own.get(name)
+        if own is not None:
+            record = structs.replace(record, url=own.url)
         try:
             opened = await self._open_store(record)
         except FastnessError as error:

@@ -45,6 +45,8 @@ class StoreRecord(msgspec.Struct, frozen=True, array_like=True):
     url: str
     allow_unreplicated: bool = False
     """The operator has said, by name, that its commits may rest on one server alone."""
+    identity: str = ""
+    """What the store calls itself: another one at this URL must not be taken for it."""
 
     def __repr__(self) -> str:
         return f"StoreRecord({self.name!r}, allow_unreplicated={self.allow_unreplicated})"

@@ -6,15 +6,20 @@ Both speak to servers by libraries that only a cluster needs: the extra `cluster
 from __future__ import annotations
 
 import importlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from types import ModuleType
 from typing import Protocol
 
-from fastness.errors import InvalidOption, InvalidUrl
+from msgspec import structs
+
+from fastness.errors import ForeignStore, InvalidOption, InvalidUrl
 from fastness.limits import Limits
 from fastness.node.stores import Opened
 from fastness.placement.coordinator import Coordinator
 from fastness.placement.membership import ClusterRecord, StoreRecord
 from fastness.runtime.process import Process
+from fastness.transport.network import NetworkProcess
 
 ETCD = "etcd://"
 POSTGRESQL = ("postgresql://", "postgres://")
@@ -42,10 +47,28 @@ async def open_coordinator(process: Process, url: str, limits: Limits) -> Closab
     return coordinator
 
 
+@asynccontextmanager
+async def coordinator_of_tool(url: str, limits: Limits) -> AsyncIterator[ClosableCoordinator]:
+    """The coordinator that a URL names, reached by a process of its own, as tools do."""
+    process = NetworkProcess(limits=limits)
+    try:
+        coordinator = await open_coordinator(process, url, limits)
+        try:
+            yield coordinator
+        finally:
+            await coordinator.close()
+    finally:
+        await process.close()
+
+
 async def open_store(
     process: Process, record: StoreRecord, cluster: ClusterRecord, limits: Limits
 ) -> Opened:
-    """Open a store of a cluster; raises why it cannot be used."""
+    """Open a store of a cluster; raises why it cannot be used.
+
+    `ForeignStore` where another store of the same cluster answers at the URL: versions would be
+    read and written where they do not belong.
+    """
     store = await _postgres(record).PostgresStore.open(
         process,
         record.url,
@@ -53,17 +76,25 @@ async def open_store(
         allow_unreplicated=record.allow_unreplicated,
         limits=limits,
     )
+    if store.identity != record.identity:
+        await store.close()
+        raise ForeignStore(
+            f"the store of this cluster with the id {store.identity} answers at the URL of store "
+            f"{record.name!r}, whose id is {record.identity}: give each store its own URL"
+        )
     return Opened(store, store.close)
 
 
-async def prepare_store(record: StoreRecord, cluster_id: str) -> None:
-    """Make a store ready for a cluster, which it then belongs to. May be repeated.
+async def prepare_store(record: StoreRecord, cluster_id: str) -> StoreRecord:
+    """Make a store ready for a cluster, which it then belongs to; with its identity.
 
-    Raises why it cannot be: above all `ForeignStore` where another cluster has it.
+    May be repeated. Raises why it cannot be: above all `ForeignStore` where another cluster has
+    it.
     """
-    await _postgres(record).PostgresStore.prepare(
+    identity: str = await _postgres(record).PostgresStore.prepare(
         record.url, cluster_id, allow_unreplicated=record.allow_unreplicated
     )
+    return structs.replace(record, identity=identity)
 
 
 def _postgres(record: StoreRecord) -> ModuleType:
