@@ -222,6 +222,8 @@ async def connect(dsn: str, host: Host) -> Any:  # noqa: ANN401 - the library ha
     return await asyncpg.connect(
         dsn,
         **place,
+        # Every host is asked what it is, so a URL that wants a primary excludes none before.
+        target_session_attrs="any",
         connection_class=UncancelledConnection,
         # Statements are few: each is prepared once and kept.
         max_cached_statement_lifetime=0,
