@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -25,6 +25,7 @@ from fastness.errors import DeadlineExceeded, InvalidOption, Unreachable
 from fastness.laptop import etcd, node, patroni, processes
 from fastness.laptop.daemon import Daemon
 from fastness.laptop.folder import Folder
+from fastness.laptop.founding import ensure_founded
 from fastness.laptop.plan import Plan, Seat, etcd_place, store_place
 from fastness.laptop.ports import HOST
 from fastness.laptop.sentinel import Sentinel
@@ -80,11 +81,13 @@ class LaptopCluster:
         stores: int | None = None,
         host_of: Callable[[str], str] = _loopback,
         prefix_of: Callable[[str], tuple[str, ...]] = _nothing,
+        borders: Sequence[bytes] = (),
         saying: Saying = _silence,
     ) -> Self:
         """Bring everything up, from whatever an earlier run left; returns once it is whole.
 
-        Other numbers than those of an earlier run make it grow. `DirectoryHeld` if another
+        Other numbers than those of an earlier run make it grow. A new cluster's keys are divided
+        at `borders`, over the stores in turn. `DirectoryHeld` if another
         process runs it, `AddressUnavailable` if a port is taken, `ProgramMissing`,
         `ForeignStore`. If it does not come up, everything is stopped again, and the error shows
         the end of the log of the member that failed.
@@ -98,7 +101,7 @@ class LaptopCluster:
             where.unlock()
             raise
         try:
-            cluster._start(saying)
+            cluster._start(borders, saying)
         except BaseException:
             cluster.down()
             raise
@@ -184,7 +187,7 @@ class LaptopCluster:
     ) -> None:
         self.down()
 
-    def _start(self, saying: Saying) -> None:
+    def _start(self, borders: Sequence[bytes], saying: Saying) -> None:
         processes.end_all(self.plan.id, self.folder)
         unfinished = self._folder.undo_unfinished(self.plan)
         self._folder.require_free(self.plan)
@@ -204,11 +207,12 @@ class LaptopCluster:
             self._await(store.is_whole, store.name, [one.daemon for one in store.members])
             store.create_database()
             self._folder.finished(store.name)
-        self._start_nodes(saying)
+        if self.nodes:
+            self._start_nodes(borders, saying)
 
-    def _start_nodes(self, saying: Saying) -> None:
-        if not self.nodes:
-            return
+    def _start_nodes(self, borders: Sequence[bytes], saying: Saying) -> None:
+        stores = {name: store.dsn for name, store in self.stores.items()}
+        ensure_founded(self.coordinator, stores, borders)
         saying(f"nodes: {len(self.nodes)}")
         for member in self.nodes:
             member.daemon.start()
