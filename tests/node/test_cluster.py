@@ -9,7 +9,7 @@ from fastness.client.transaction import AsyncTransaction
 from fastness.placement.descriptors import require_cover
 from fastness.testing.simulation import Rates, World
 from fastness.testing.simulation.coordinator import COORDINATOR
-from tests.node.clusters import LIMITS, Cluster
+from tests.node.clusters import LIMITS, Asker, Cluster
 
 
 async def write_both(tx: AsyncTransaction, value: bytes) -> None:
@@ -112,6 +112,9 @@ def test_a_node_cut_off_stops_reading_when_its_lease_ends() -> None:
             place = await client.holder_of(b"a")
             name = cluster.name_of(place.holder)
             world.network.cut([name], [COORDINATOR])
+            # The one that is cut off goes on telling what it knew.
+            others = [one for one in cluster.addresses() if one != place.holder]
+            client = Asker(world, "another client", lambda: others)
             while (await client.holder_of(b"a")).holder == place.holder:
                 await client.pause(20)
             await client.write(b"a", b"2")

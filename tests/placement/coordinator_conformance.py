@@ -5,8 +5,13 @@ from __future__ import annotations
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine
+from random import Random
 from typing import Any
 
+import pytest
+
+from fastness.errors import LimitExceeded
+from fastness.placement.bounds import OPERATIONS_MAX, WRITE_BYTES_MAX
 from fastness.placement.coordinator import Coordinator, Entry, Put
 
 TTL_MS = 400
@@ -116,6 +121,55 @@ class CoordinatorSuite:
             assert entries == {}
             assert after > revision
             assert await coordinator.keep_alive(other)
+
+        surroundings.run(scenario)
+
+    def test_the_largest_write_is_taken_and_a_larger_one_refused(
+        self, surroundings: Surroundings
+    ) -> None:
+        """As many keys as any coordinator takes, descriptors of ranges among them."""
+
+        async def scenario() -> None:
+            coordinator = surroundings.reached("a")
+            puts = [Put(f"ranges/{number}", b"x") for number in range(OPERATIONS_MAX)]
+            absent = {put.key: 0 for put in puts}
+            revision = await coordinator.write(absent, puts)
+            assert revision is not None
+            with pytest.raises(LimitExceeded, match="101 keys, at most 100"):
+                await coordinator.write({}, [*puts, Put("one more", b"")])
+            with pytest.raises(LimitExceeded, match="101 keys, at most 100"):
+                await coordinator.write({**absent, "one more": 0}, [])
+            with pytest.raises(LimitExceeded, match="bytes, at most"):
+                await coordinator.write({}, [Put("large", bytes(WRITE_BYTES_MAX))])
+            assert await coordinator.read("") == (
+                revision,
+                {put.key: Entry(b"x", revision) for put in sorted(puts)},
+            )
+
+        surroundings.run(scenario)
+
+    def test_readings_of_everything_follow_every_change(self, surroundings: Surroundings) -> None:
+        """Whatever is written and deleted, by whom, between two readings of the same process."""
+
+        async def scenario() -> None:
+            random = Random(5)
+            reader, writer = surroundings.reached("a"), surroundings.reached("b")
+            kept: dict[str, Entry] = {}
+            keys = [f"{kind}{n}" for kind in ("ranges/", "nodes/", "z/") for n in range(6)]
+            keys += ["ranges", "ranges0", "oracle"]
+            for _ in range(60):
+                coordinator = random.choice((reader, writer))
+                chosen = random.sample(keys, random.randrange(1, 5))
+                cut = random.randrange(len(chosen) + 1)
+                puts = [Put(key, random.randbytes(2)) for key in chosen[:cut]]
+                revision = await coordinator.write({}, puts, tuple(chosen[cut:]))
+                assert revision is not None
+                kept |= {put.key: Entry(put.value, revision) for put in puts}
+                for key in chosen[cut:]:
+                    kept.pop(key, None)
+                if random.random() < 0.7:
+                    _revision, entries = await reader.read("")
+                    assert list(entries.items()) == sorted(kept.items())
 
         surroundings.run(scenario)
 

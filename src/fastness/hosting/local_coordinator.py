@@ -133,7 +133,7 @@ class LocalCoordinator:
         `Unreachable` where the store did not take it: it may have been written all the same.
         """
         async with self._turn:
-            if not self._state.admits(compare, puts):
+            if not self._state.admits(compare, puts, deletes):
                 return None
             if not puts and not deletes:
                 return self._state.revision

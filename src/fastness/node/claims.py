@@ -1,40 +1,49 @@
-"""Looks after what nobody holds: ranges and the oracle, taken over by compare-and-set.
+"""Looks after what nobody holds: decides when this node claims ranges and the oracle.
 
 A range is free when its holder released it or that holder's session is gone; also when it is
 held by this very session and yet not served here (an opening failed, or the answer to a claim
-came too late to be believed). Nodes that hold little are quicker to claim than those that hold
-much, by a delay that grows with what is held, so that ranges spread.
+came too late to be believed). Nodes divide what is free by the same rule (`placement/shares.py`):
+the one whose share a range is goes at once, the others in their turn, should it not come. What
+was released is perhaps being handed to somebody: everybody else waits a little longer.
+`takeovers.py` carries out what is decided here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
-from itertools import count
-from typing import Any
+from collections.abc import Callable
 
-from fastness.errors import FastnessError, Unreachable
-from fastness.node.coordination import RETRY_MS, change_of
+from fastness.errors import FastnessError
+from fastness.node.coordination import RETRY_MS
 from fastness.node.held import HeldRanges
-from fastness.node.leases import Lease, Tenure, held_ns
-from fastness.node.opening import open_claimed
+from fastness.node.leases import Tenure, held_ns
 from fastness.node.oracle_seat import OracleSeat
 from fastness.node.session import SessionKeeper
 from fastness.node.site import Site
+from fastness.node.takeovers import Takeovers
 from fastness.node.waiting import pause
-from fastness.placement.cluster_view import Placed, range_key
-from fastness.placement.coordinator import ORACLE
-from fastness.placement.flips import claim_of
+from fastness.placement.cluster_view import Placed
+from fastness.placement.shares import shared_out, turn_of
 from fastness.runtime.clock import NANOSECONDS_PER_MILLISECOND
-from fastness.runtime.process import Timer
+from fastness.runtime.process import Address
 
-_BACKOFFS = 6
-"""Doublings of the pause between two tries to open a range."""
+STEPS_PER_TURN = 6
+"""Time for a claim to be planned, written and seen, in steps of `limits.claim_ms`: nodes that start
+together do not look at the same moment."""
 
 
 class Claims:
     """See the module's page."""
 
-    __slots__ = ("_given_up", "_held", "_keeper", "_oracle", "_site", "_started", "_timers")
+    __slots__ = (
+        "_given_up",
+        "_held",
+        "_keeper",
+        "_oracle",
+        "_oracle_planned",
+        "_planned",
+        "_site",
+        "_takeovers",
+    )
 
     def __init__(
         self, site: Site, keeper: SessionKeeper, held: HeldRanges, oracle: OracleSeat
@@ -43,17 +52,17 @@ class Claims:
         self._keeper = keeper
         self._held = held
         self._oracle = oracle
-        self._timers: dict[str, Timer] = {}
-        """Claims that are still to be tried, by the coordinator's key."""
-        self._started: dict[str, None] = {}
-        """Claims being carried out."""
+        self._takeovers = Takeovers(site, held, oracle)
+        self._planned: dict[int, int] = {}
+        """Ranges that are still to be claimed, and in which turn."""
+        self._oracle_planned = False
         self._given_up: dict[int, int] = {}
         """Ranges this node released for others, and until when it stands back from them."""
 
     @property
     def under_way(self) -> int:
         """How many claims are being carried out."""
-        return len(self._started)
+        return self._takeovers.under_way
 
     async def run(self) -> None:
         """Look, whenever something changed and every so often."""
@@ -78,21 +87,85 @@ class Claims:
         tenure = site.tenure
         if tenure is None or not self._keeper.verify(tenure, before_ns) or site.draining:
             return
-        if self._oracle.is_free(tenure):
-            self._plan(ORACLE, 0, self._claim_oracle)
-        for placed in site.view.ranges.values():
-            if self._is_free(tenure, placed):
-                range_id = placed.descriptor.range_id
-                key = range_key(range_id)
-                self._plan(key, self._reluctance_ms(range_id), self._claim_range, range_id)
+        self._plan_oracle(tenure)
+        self._plan_ranges(tenure)
 
-    def _is_free(self, tenure: Tenure, placed: Placed) -> bool:
-        found = placed.descriptor
-        if found.store not in self._site.stores or found.range_id in self._held:
-            return False
-        if found.range_id in self._held.busy:
-            return False
-        return self._site.view.is_free(found, tenure.session)
+    # -------------------------------------------------------------- the oracle
+
+    def _plan_oracle(self, tenure: Tenure) -> None:
+        """Claim it, after nodes that hold less."""
+        if self._oracle_planned or not self._oracle.is_free(tenure):
+            return
+        self._oracle_planned = True
+        holding = self._holding()
+        before = sorted(holding, key=lambda address: (holding[address], address))
+        self._later(before.index(self._site.address), 0, self._oracle_due)
+
+    def _oracle_due(self) -> None:
+        self._oracle_planned = False
+        if not self._site.draining:
+            self._takeovers.take_oracle()
+
+    # ------------------------------------------------------------------ ranges
+
+    def _plan_ranges(self, tenure: Tenure) -> None:
+        """Claim each free range in this node's turn."""
+        site = self._site
+        free = self._free(tenure)
+        if free.keys() <= self._planned.keys():
+            return
+        holding = self._holding()
+        nodes = sorted(holding)
+        plans: dict[tuple[int, float], list[int]] = {}
+        for range_id, first in shared_out(free, holding).items():
+            if range_id not in self._planned:
+                turn = turn_of(site.address, first, nodes)
+                extra_ms = self._reluctance_ms(range_id)
+                extra_ms += free[range_id].descriptor.released * site.limits.claim_ms
+                plans.setdefault((turn, extra_ms), []).append(range_id)
+                self._planned[range_id] = turn
+        for (turn, extra_ms), range_ids in plans.items():
+            self._later(STEPS_PER_TURN * turn, extra_ms, self._ranges_due, range_ids)
+
+    def _free(self, tenure: Tenure) -> dict[int, Placed]:
+        """What is free and not being taken, by range id."""
+        return {
+            range_id: placed
+            for range_id, placed in self._site.view.ranges.items()
+            if self._takeovers.is_free(tenure, placed)
+        }
+
+    def _later(
+        self, steps: int, extra_ms: float, due: Callable[..., None], *args: list[int]
+    ) -> None:
+        delay_ms = self._site.limits.claim_ms * (steps + self._site.process.random.random())
+        self._site.process.call_later(delay_ms + extra_ms, due, *args)
+
+    def _ranges_due(self, range_ids: list[int]) -> None:
+        """Claim what is still free, and has not become another node's share meanwhile."""
+        site, tenure = self._site, self._site.tenure
+        turns = {one: self._planned.pop(one) for one in range_ids if one in self._planned}
+        if site.draining or tenure is None or not tenure.alive:
+            return
+        first = shared_out(self._free(tenure), self._holding())
+        due = [one for one in turns if one in first]
+        ours = [one for one in due if turns[one] or first[one] == site.address]
+        if len(ours) < len(due):
+            site.changed.give()
+        self._takeovers.take(ours)
+
+    def _holding(self) -> dict[Address, int]:
+        """How many ranges each node that lives holds, this one with what it is about to hold."""
+        site = self._site
+        holding = dict.fromkeys(site.view.nodes, 0)
+        for placed in site.view.ranges.values():
+            found = placed.descriptor
+            if not found.released and found.holder in holding:
+                holding[found.holder] += 1
+        holding[site.address] = len(self._held) + self._takeovers.under_way
+        return holding
+
+    # ------------------------------------------------------------ handing over
 
     def given_up(self, range_id: int) -> None:
         """This node has just released a range for another: others go first for a while."""
@@ -108,116 +181,7 @@ class Claims:
 
     def take(self, range_id: int) -> None:
         """Another node has released this range for us: claim it without delay."""
-        key = range_key(range_id)
-        if not self._site.draining and key not in self._started:
+        if not self._site.draining:
             self._given_up.pop(range_id, None)
-            self._start(key, self._claim_hinted, range_id)
-
-    def _plan(
-        self,
-        key: str,
-        extra_ms: float,
-        claim: Callable[..., Coroutine[Any, Any, None]],
-        *args: int,
-    ) -> None:
-        if key in self._timers or key in self._started:
-            return
-        site = self._site
-        holding = len(self._held) + len(self._started)
-        delay_ms = site.limits.claim_ms * (holding + site.process.random.random()) + extra_ms
-        self._timers[key] = site.process.call_later(delay_ms, self._due, key, holding, claim, *args)
-
-    def _due(
-        self,
-        key: str,
-        holding: int,
-        claim: Callable[..., Coroutine[Any, Any, None]],
-        *args: int,
-    ) -> None:
-        del self._timers[key]
-        if self._site.draining or key in self._started:
-            return
-        if len(self._held) + len(self._started) > holding:
-            # It has got others meanwhile: let those go first who have not.
-            self._plan(key, 0, claim, *args)
-        else:
-            self._start(key, claim, *args)
-
-    def _start(self, key: str, claim: Callable[..., Coroutine[Any, Any, None]], *args: int) -> None:
-        timer = self._timers.pop(key, None)
-        if timer is not None:
-            timer.cancel()
-        self._started[key] = None
-        self._site.spawn(self._carry_out(key, claim, *args), name=f"claim {key}")
-
-    async def _carry_out(
-        self, key: str, claim: Callable[..., Coroutine[Any, Any, None]], *args: int
-    ) -> None:
-        try:
-            await claim(*args)
-        finally:
-            del self._started[key]
-            self._site.changed.give()
-
-    async def _claim_oracle(self) -> None:
-        tenure = self._site.tenure
-        if tenure is not None and self._oracle.is_free(tenure):
-            await self._oracle.claim(tenure)
-
-    async def _claim_hinted(self, range_id: int) -> None:
-        try:
-            await self._site.coordination.refresh()
-        except FastnessError:
-            return  # The next look finds it, if nobody else does.
-        await self._claim_range(range_id)
-
-    async def _claim_range(self, range_id: int) -> None:
-        site = self._site
-        tenure = site.tenure
-        rested = False
-        for tries in count():
-            placed = site.view.ranges.get(range_id)
-            if tenure is None or not tenure.alive or site.draining or placed is None:
-                return
-            if not self._is_free(tenure, placed):
-                return
-            # What nobody served since its release stays rested while it stays ours.
-            ours = placed.descriptor.session == tenure.session
-            rested = placed.descriptor.released or (rested and ours)
-            if await self._tried(tenure, placed, rested=rested):
-                return
-            await pause(site.process, RETRY_MS * (1 << min(tries, _BACKOFFS)))
-            try:
-                await site.coordination.refresh()
-            except Unreachable:
-                return
-
-    async def _tried(self, tenure: Tenure, placed: Placed, *, rested: bool) -> bool:
-        """Claim and open; `False`: it is ours but could not be opened, another epoch may."""
-        site = self._site
-        flip = claim_of(
-            placed,
-            holder=site.address,
-            session=tenure.session,
-            session_revision=tenure.revision,
-        )
-        before_ns = site.boot_ns()
-        revision = await site.coordination.write_surely(change_of(flip))
-        if revision is None:
-            site.counts.claims_lost += 1
-            return True
-        site.counts.claims_won += 1
-        site.counts.takeovers += not rested
-        site.view.changed(revision, [flip.kept])
-        lease = Lease(
-            flip.witness, flip.kept.epoch, revision, before_ns + held_ns(site.limits.lease_ms)
-        )
-        try:
-            await open_claimed(
-                site, self._held, tenure, Placed(flip.kept, revision), lease, rested=rested
-            )
-        except FastnessError as error:
-            site.counts.opens_failed += 1
-            site.process.note(f"{flip.witness} not opened at epoch {flip.kept.epoch}: {error}")
-            return False
-        return True
+            self._planned.pop(range_id, None)
+            self._takeovers.take_hinted(range_id)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
@@ -61,3 +62,39 @@ def _seen(task: asyncio.Task[Any]) -> None:
     # An error that arrives when the waiter was cancelled in the same turn is nobody's affair.
     if not task.cancelled():
         task.exception()
+
+
+class Turns:
+    """Lets so many coroutines at a time do something; the others wait in the order they came."""
+
+    __slots__ = ("_free", "_process", "_queue")
+
+    def __init__(self, process: Process, count: int) -> None:
+        self._process = process
+        self._free = count
+        self._queue: deque[asyncio.Future[None]] = deque()
+
+    async def __aenter__(self) -> None:
+        if self._free:
+            self._free -= 1
+            return
+        turn: asyncio.Future[None] = self._process.future()
+        self._queue.append(turn)
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled():
+                self._pass_on()
+            raise
+
+    async def __aexit__(self, *_error: object) -> None:
+        self._pass_on()
+
+    def _pass_on(self) -> None:
+        """Give a turn to whoever still waits for one."""
+        while self._queue:
+            turn = self._queue.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                return
+        self._free += 1

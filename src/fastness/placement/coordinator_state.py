@@ -3,7 +3,7 @@
 Entries under keys, each with the revision that wrote it last, and the sessions that live. A
 shell decides when requests arrive, which sessions run out, and what is durable::
 
-    admits(compare, puts)      may it be written? reads nothing but what is here
+    admits(compare, puts, ...) may it be written? reads nothing but what is here
     write(puts, deletes)       write it, at the next revision
     end(session)               the session and every key bound to it go
 
@@ -12,8 +12,9 @@ Whoever changes anything is told the keys, for the watchers.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
+from fastness.placement.bounds import require_writable
 from fastness.placement.coordinator import Entry, Put
 
 
@@ -62,8 +63,14 @@ class CoordinatorState:
         found = sorted(key for key in self._entries if key.startswith(prefix))
         return self.revision, {key: self._entries[key][0] for key in found}
 
-    def admits(self, compare: Mapping[str, int], puts: Iterable[Put]) -> bool:
-        """Whether every key is at the revision named, and every session put under lives."""
+    def admits(
+        self, compare: Mapping[str, int], puts: Sequence[Put], deletes: Sequence[str]
+    ) -> bool:
+        """Whether every key is at the revision named, and every session put under lives.
+
+        `LimitExceeded` for a write larger than any coordinator has to take.
+        """
+        require_writable(compare, puts, deletes)
         for key, revision in compare.items():
             found = self._entries.get(key)
             if (found[0].revision if found else 0) != revision:

@@ -20,6 +20,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from fastness.errors import Unreachable
+from fastness.placement.bounds import require_writable
 from fastness.placement.coordinator import Entry, Put
 from fastness.placement.coordinator_state import CoordinatorState
 from fastness.testing.simulation.events import (
@@ -90,7 +91,7 @@ class CoordinatorServer(Actor):
         self, compare: Mapping[str, int], puts: list[Put], deletes: tuple[str, ...]
     ) -> int | None:
         """Compare and write; `None` too where a put names a session that has ended."""
-        if not self._state.admits(compare, puts):
+        if not self._state.admits(compare, puts, deletes):
             return None
         if not puts and not deletes:
             return self._state.revision
@@ -223,6 +224,7 @@ class SimulatedCoordinator:
         self, compare: Mapping[str, int], puts: list[Put], deletes: tuple[str, ...] = ()
     ) -> int | None:
         """Write atomically if each key of `compare` is at that revision; the new one, or `None`."""
+        require_writable(compare, puts, deletes)
         written: int | None = await self._ask(
             self._server.write, dict(compare), list(puts), tuple(deletes)
         )
