@@ -7,6 +7,7 @@ that failed may have been carried out: `NotSent` says no, `Lost` says perhaps.
 from __future__ import annotations
 
 import asyncio
+import os
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import suppress
@@ -63,7 +64,8 @@ class Connection:
                 "that signed it (ca=FILE), and the host it is made for"
             ) from error
         except (OSError, ssl.SSLError) as error:
-            raise NotSent(f"{place}: {error.strerror or error}") from error
+            reason = os.strerror(error.errno) if error.errno else error.strerror or error
+            raise NotSent(f"{place}: {reason}") from error
         return cls(place, reader, writer)
 
     @property

@@ -299,7 +299,10 @@ class Members:
             else:
                 raise NotSent(str(refusal))
         except (Lost, msgspec.DecodeError) as error:
-            raise NotSent(f"{member.place} does not answer as etcd does: {error}") from error
+            raise NotSent(
+                f"{member.place} does not answer as etcd does ({error}): name etcd's client URL, "
+                "and say tls=on where it speaks TLS"
+            ) from error
         require_usable(status.version, member.place, throwaway=self._url.throwaway)
         self.require_same(status.header, member.place)
 
