@@ -119,7 +119,7 @@ def test_two_clusters_share_nothing() -> None:
         ([store("a"), store("b", "postgresql://a/x")], [], "one and the same database"),
         ([store("a")], [b"m", b"m"], "does not come after"),
         ([store("a")], [b""], "does not come after"),
-        ([store("a")], [b"%04d" % one for one in range(1_000)], "more than 1000 ranges"),
+        ([store("a")], [b"%04d" % one for one in range(98)], "99 first ranges and 1 stores"),
     ],
 )
 def test_bad_foundations(stores: list[StoreRecord], borders: list[bytes], told: str) -> None:

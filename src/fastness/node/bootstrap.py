@@ -17,8 +17,9 @@ async def bootstrap(
 
     `epoch` is the highest at which anybody opened one of the ranges in its store before.
 
-    They must cover every key exactly once. Whoever comes first wins; a cluster that exists is
-    never touched. `Unreachable` where the coordinator did not answer: call it again.
+    They must cover every key exactly once. They are written at once, so there may be no more of
+    them than one write holds, less one (else `LimitExceeded`). Whoever comes first wins; a cluster
+    that exists is never touched. `Unreachable` where the coordinator did not answer: call it again.
     """
     first = [
         Descriptor(range_id, begin, end, 1, store, epoch=epoch, released=True)

@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 
 from fastness.encoding.intervals import SYSTEM_END
 from fastness.errors import InvalidOption, Unreachable
+from fastness.placement.bounds import OPERATIONS_MAX
 from fastness.placement.cluster_view import encode_counter, encode_descriptor, range_key
 from fastness.placement.coordinator import (
     CLUSTER,
@@ -45,8 +46,8 @@ from fastness.wire.handshake import PROTOCOLS
 Prepare = Callable[[StoreRecord, str], Coroutine[Any, Any, StoreRecord]]
 """Makes a store ready for the cluster of an id; the record with the store's identity."""
 
-RANGES_MAX = 1_000
-"""First ranges of a cluster."""
+FIRST_MAX = OPERATIONS_MAX - 1
+"""Stores and first ranges of a cluster together: they are written at once, with a counter."""
 
 
 class Founded(NamedTuple):
@@ -107,9 +108,10 @@ def _check(stores: Sequence[StoreRecord], borders: Sequence[bytes]) -> None:
         raise InvalidOption("a cluster needs a store: name one with --store NAME=postgresql://...")
     for record in stores:
         require_name(record.name, "store")
-    if len(borders) >= RANGES_MAX:
+    if len(borders) + 1 + len(stores) > FIRST_MAX:
         raise InvalidOption(
-            f"{len(borders)} borders make more than {RANGES_MAX} ranges: split later"
+            f"{len(borders) + 1} first ranges and {len(stores)} stores are more than {FIRST_MAX}: "
+            "begin with fewer, ranges are split and stores added later"
         )
     for left, right in pairwise([b"", *borders, SYSTEM_END]):
         if left >= right:
