@@ -14,6 +14,15 @@ from fastness.errors import InvalidOption
 KIB = 1024
 MIB = 1024 * KIB
 
+KEY_SPACE_BYTES_MAX = 256
+"""The longest prefix that a token binds its holder to."""
+
+BIRTH_AHEAD_MS_MAX = 60_000
+"""How far above the ceiling of timestamps that a node knows an id may claim to be born.
+
+Honest ids lie below the ceiling; a node that knows an old one hears of the new one soon.
+"""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
@@ -137,6 +146,11 @@ class Limits:
     """Those that read."""
     block_cache_bytes: int = 64 * MIB
     write_buffer_bytes: int = 32 * MIB
+
+    @property
+    def stored_key_bytes(self) -> int:
+        """What a key takes at most with the prefix of its writer's key space."""
+        return self.key_bytes + KEY_SPACE_BYTES_MAX
 
     def __post_init__(self) -> None:
         for field in fields(self):

@@ -29,12 +29,14 @@ from fastness.errors import (
     FastnessError,
     InvalidOption,
     InvalidTimestamp,
+    LimitExceeded,
     Unauthenticated,
     Unreachable,
     UsageError,
 )
 from fastness.limits import Limits
 from fastness.model import Count, Entity, Index
+from fastness.ranges.commit import STAMP_BYTES
 from fastness.runtime import SystemClock
 from fastness.storage import RocksStore
 from fastness.transport import Grant, Peer, Role
@@ -224,6 +226,24 @@ def test_tenants_share_a_server_and_nothing_else(guarded: RunningServer) -> None
         ann.delete_range(b"", b"\xff")
         assert list(ann.scan_all(b"", b"\xff")) == []
         assert bob.get(b"k") == b"2"
+
+
+def test_the_longest_key_is_as_long_for_a_tenant(guarded: RunningServer) -> None:
+    """`key_bytes` is what the user sees of a key; a byte more is refused before it is sent."""
+    limits = Limits()
+    key = b"k" * limits.key_bytes
+    for url in (f"{guarded.url}?token=ann", f"{guarded.url}?token=ann&cache=on"):
+        with fastness.open(url) as db:
+            db.set(key, b"1")
+            assert db.get(key) == b"1"
+            assert list(db.scan_all(b"k", b"l")) == [(key, b"1")]
+            with db.transaction() as tx:
+                tx.set_versionstamped_key(b"s" * (limits.key_bytes - STAMP_BYTES), b"2")
+            assert len(next(db.scan_all(b"s", b"t"))[0]) == limits.key_bytes
+            db.delete(key)
+            assert db.get(key) is None
+            with pytest.raises(LimitExceeded):
+                db.set(key + b"k", b"1")
 
 
 def test_a_conflict_names_the_key_as_its_tenant_knows_it(guarded: RunningServer) -> None:

@@ -9,8 +9,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from fastness.encoding.timestamps import TIMESTAMP_MAX
-from fastness.limits import Limits
+from fastness.encoding.timestamps import TIMESTAMP_MAX, from_milliseconds
+from fastness.limits import BIRTH_AHEAD_MS_MAX, Limits
 from fastness.node import Node
 from fastness.placement.descriptors import Descriptor
 from fastness.ranges.identity import transaction_id
@@ -21,6 +21,7 @@ from fastness.ranges.requests import (
     Decision,
     Done,
     InvalidateAck,
+    Prepare,
     Read,
     ReadAnswer,
     Resolve,
@@ -248,5 +249,31 @@ def test_the_map_names_ranges_oracle_and_nodes() -> None:
     async def scenario(client: Asker, node: Node, place: Descriptor) -> None:
         answer = await client.ask(node.address, MapRequest())
         assert answer == MapAnswer([place], node.address, [node.address])
+
+    with_one_node(scenario)
+
+
+def test_an_id_from_the_future_is_refused() -> None:
+    """Its outcome would be kept until then: whoever makes births up is told, nothing is kept."""
+
+    async def scenario(client: Asker, node: Node, place: Descriptor) -> None:
+        leaseholder = node.leaseholders[place.range_id]
+        kept = len(leaseholder.outcomes)
+        ahead = from_milliseconds(BIRTH_AHEAD_MS_MAX + LIMITS.ceiling_ms + 1_000)
+        identity = transaction_id(birth=await client.draw() + ahead, nonce=1, anchor=b"b")
+        content = Content(writes=[Write(b"b", b"1")], write_keys=[b"b"], size=2)
+        where = place.range_id, place.generation
+        for request in (
+            CommitOne(*where, identity, client.issued, content),
+            Prepare(*where, identity, client.issued, client.issued + ahead, content),
+            Decide(*where, identity, 0, []),
+        ):
+            assert refused(await client.ask(node.address, request)) == "unreachable"
+        assert len(leaseholder.outcomes) == kept
+        honest = transaction_id(birth=client.issued, nonce=2, anchor=b"b")
+        answer = await client.ask(node.address, CommitOne(*where, honest, client.issued, content))
+        assert isinstance(answer, Decision)
+        assert answer.timestamp
+        assert len(leaseholder.outcomes) == kept + 1
 
     with_one_node(scenario)

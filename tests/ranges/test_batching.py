@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from fastness.encoding import counters
 from fastness.errors import Conflict, InvalidEncoding, LimitExceeded
-from fastness.limits import Limits
+from fastness.limits import KEY_SPACE_BYTES_MAX, Limits
 from fastness.ranges import AtomicKind, AtomicOperation, Commit, CommitState, StampedKey
 from fastness.ranges.batching import assemble, versionstamp
 from fastness.storage import cells
@@ -162,11 +162,13 @@ def test_versionstamps_are_filled_in() -> None:
 
 
 def test_a_stamped_key_that_grew_too_long_is_refused() -> None:
-    """The limit holds for the key as it is stored."""
-    commit = request(stamped=[StampedKey(b"long/", b"xx", b"v")])
+    """The limit holds for the key as it is stored, with the longest key space before it."""
+    fits, longer = b"x" * (KEY_SPACE_BYTES_MAX + 1), b"x" * (KEY_SPACE_BYTES_MAX + 2)
+    assert written([request(stamped=[StampedKey(b"long/", fits, b"v")])])
+    commit = request(stamped=[StampedKey(b"long/", longer, b"v")])
     assert written([commit]) == []
     assert isinstance(commit.error, LimitExceeded)
-    assert "versionstamped key of 17 bytes exceeds key_bytes=16" in str(commit.error)
+    assert "versionstamped key of 273 bytes exceeds key_bytes=16" in str(commit.error)
 
 
 def test_an_expired_find_is_a_conflict_of_its_own() -> None:

@@ -13,6 +13,7 @@ import pytest
 
 import fastness
 from fastness import AsyncDatabase
+from fastness.encoding.intervals import KeyInterval, prefix_end
 from fastness.errors import (
     FastnessError,
     Overloaded,
@@ -22,8 +23,9 @@ from fastness.errors import (
     Unauthenticated,
     UsageError,
 )
+from fastness.placement.descriptors import RangeMap
 from fastness.ranges.identity import transaction_id
-from fastness.ranges.requests import CommitOne, Content, Read, ReadAnswer, Scan, Write
+from fastness.ranges.requests import CommitOne, Content, Done, Read, ReadAnswer, Scan, Write
 from fastness.runtime import SystemClock
 from fastness.server.token_file import revoke_token
 from fastness.wire.handshake import Role
@@ -170,11 +172,54 @@ def test_a_tenant_and_its_key_space(server: ServerProcess, path: Path) -> None:
     play(scenario())
 
 
+def test_a_tenant_sees_the_ranges_of_its_own_keys(server: ServerProcess, path: Path) -> None:
+    """Borders among others' keys are shown to nobody bound to a key space; all goes on as ever."""
+    tenant = issued(path, "billing", key_space=TENANT)
+    everything = issued(path, "everything", role=Role.ADMIN)
+    own = KeyInterval(TENANT, prefix_end(TENANT))
+    borders = [b"\x01others", TENANT + b"m", b"\x03others"]
+
+    async def scenario() -> None:
+        await known(server, tenant)
+        async with asking(server, token=everything) as asker:
+            for border in borders:
+                place = RangeMap((await _map(asker)).descriptors).holder_of(border)
+                assert place is not None
+                split = SplitRange(place.range_id, place.generation, border)
+                assert isinstance(await asker.ask(split), Done)
+            assert len((await _map(asker)).descriptors) == len(borders) + 1
+        async with asking(server, token=tenant) as asker:
+            shown = (await _map(asker)).descriptors
+            assert [one.interval for one in shown] == [
+                KeyInterval(own.begin, TENANT + b"m"),
+                KeyInterval(TENANT + b"m", own.end),
+            ]
+            stale = Read(shown[0].range_id, 77, [TENANT + b"a"])
+            answer = await asker.ask(stale)
+            assert isinstance(answer, Refusal)
+            assert [one.interval for one in answer.descriptors] == [shown[0].interval]
+        async with connected(server, token=tenant) as client:
+            async with client.transaction() as tx:
+                tx.set(b"a", b"1")
+                tx.set(b"z", b"2")
+            assert [key async for key, _ in client.scan_all(b"", b"\xff")] == [b"a", b"z"]
+            assert [key async for key, _ in client.scan_all(b"", b"\xff", reverse=True)] == [
+                b"z",
+                b"a",
+            ]
+
+    play(scenario())
+
+
+async def _map(asker: Asker) -> MapAnswer:
+    answer = await asker.ask(MapRequest())
+    assert isinstance(answer, MapAnswer)
+    return answer
+
+
 async def _outside(asker: Asker) -> list[Body]:
     """Requests beyond the key space of the tenant."""
-    map_answer = await asker.ask(MapRequest())
-    assert isinstance(map_answer, MapAnswer)
-    (place,) = map_answer.descriptors
+    (place,) = (await _map(asker)).descriptors
     where = (place.range_id, place.generation)
     identity = transaction_id(birth=1, nonce=1, anchor=TENANT + b"a")
     return [

@@ -13,13 +13,16 @@ from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any
 
+from fastness.encoding.timestamps import from_milliseconds
 from fastness.errors import (
     FastnessError,
     InvalidEncoding,
     Overloaded,
     ProtocolMismatch,
     RangeMoved,
+    Unreachable,
 )
+from fastness.limits import BIRTH_AHEAD_MS_MAX
 from fastness.node.claims import Claims
 from fastness.node.deliveries import Deliveries
 from fastness.node.figures import NodeFigures
@@ -29,6 +32,7 @@ from fastness.node.oracle_seat import OracleSeat
 from fastness.node.refusals import corrections, moved, number_in, refusal_of
 from fastness.node.site import Site
 from fastness.placement.descriptors import Descriptor
+from fastness.ranges.identity import birth_of, shown
 from fastness.ranges.ports import Caller
 from fastness.ranges.requests import (
     Ask,
@@ -104,6 +108,7 @@ class Dispatch:
         self._figures = figures
         to_range = (Read, CommitOne, Prepare, Decide, Ask, Resolve, Reserve, RenewCache)
         self._handlers: dict[type, Handler] = dict.fromkeys(to_range, self._range_request)
+        self._handlers |= dict.fromkeys((CommitOne, Prepare, Decide), self._transaction_request)
         self._handlers[Draw] = self._draw
         self._handlers[MapRequest] = self._map
         self._handlers[FiguresRequest] = self._tell
@@ -189,10 +194,26 @@ class Dispatch:
         descriptors: list[Descriptor] | None = None,
         oracle: str = "",
     ) -> None:
-        refusal = refusal_of(error, descriptors, oracle)
+        refusal = refusal_of(error, self._site.shown(caller.address, descriptors or []), oracle)
         self._site.post.answer(caller.address, caller.number, refusal)
 
     # Requests to ranges.
+
+    def _transaction_request(self, caller: Caller, request: CommitOne | Prepare | Decide) -> None:
+        """What leaves an outcome behind, which is forgotten some time after its birth."""
+        site, birth = self._site, birth_of(request.id)
+        known = max(site.view.ceiling, site.post.issued)
+        if birth <= known + from_milliseconds(BIRTH_AHEAD_MS_MAX):
+            self._range_request(caller, request)
+            return
+        # Made up, or a new oracle has a clock far ahead and this node has not heard of it yet.
+        site.changed.give()
+        unknown = Unreachable(
+            f"{shown(request.id)} claims to be born at {birth}, more than {BIRTH_AHEAD_MS_MAX} ms "
+            "above every timestamp issued as far as is known here: send it again if "
+            "it was born, else take the newest timestamp known"
+        )
+        self._refuse(caller, unknown)
 
     def _range_request(self, caller: Caller, request: RangeRequest) -> None:
         site = self._site
@@ -242,7 +263,9 @@ class Dispatch:
 
     def _map(self, caller: Caller, _request: MapRequest) -> None:
         view = self._site.view
-        descriptors = [placed.descriptor for placed in view.ranges.values()]
+        descriptors = self._site.shown(
+            caller.address, [placed.descriptor for placed in view.ranges.values()]
+        )
         answer = MapAnswer(descriptors, view.oracle_address(), view.nodes)
         self._site.post.answer(caller.address, caller.number, answer)
 

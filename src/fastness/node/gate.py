@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from fastness.encoding.intervals import KeyInterval
 from fastness.errors import FastnessError
 from fastness.ranges.requests import RangeRequest
 from fastness.runtime.process import Address
@@ -49,6 +50,10 @@ class Gate(Protocol):
         """What the sender's token took, `None` where no account is kept."""
         ...
 
+    def space_of(self, sender: Address) -> KeyInterval | None:
+        """The keys that the sender is bound to, `None` for all: it is told of no others."""
+        ...
+
     def sees_store(self, sender: Address) -> bool:
         """Whether the sender may know how much the store holds: it reaches all keys."""
         ...
@@ -88,6 +93,10 @@ class OpenGate:
 
     def use(self, _sender: Address) -> TokenUse | None:
         """No account is kept."""
+        return None
+
+    def space_of(self, _sender: Address) -> KeyInterval | None:
+        """Nobody is bound."""
         return None
 
     def sees_store(self, _sender: Address) -> bool:

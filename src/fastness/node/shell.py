@@ -222,7 +222,7 @@ class RangeShell:
         view = self._site.view
         stale = isinstance(error, RangeMoved)
         descriptors = view.routes.overlapping(self._served) if stale else []
-        refusal = refusal_of(error, descriptors)
+        refusal = refusal_of(error, self._site.shown(caller.address, descriptors))
         self._site.post.answer(caller.address, caller.number, refusal)
 
     def _forget(self, caller: Caller) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from typing import Any
 
 from fastness.hosting.remote import RemoteStore
@@ -18,7 +18,8 @@ from fastness.node.post import Post
 from fastness.node.waiting import settle
 from fastness.placement.cluster_view import ClusterView
 from fastness.placement.coordinator import Coordinator
-from fastness.runtime.process import Process
+from fastness.placement.descriptors import Descriptor
+from fastness.runtime.process import Address, Process
 
 
 class Signal:
@@ -131,6 +132,13 @@ class Site:
         task = self.process.spawn(work, name=name)
         self.tasks[task] = None
         task.add_done_callback(self.tasks.pop)
+
+    def shown(self, to: Address, descriptors: Iterable[Descriptor]) -> list[Descriptor]:
+        """Descriptors as `to` may know them: those of its key space, clipped to it."""
+        space = self.gate.space_of(to)
+        if space is None:
+            return list(descriptors)
+        return [one.within(space) for one in descriptors if one.interval.overlaps(space)]
 
     def boot_ns(self) -> int:
         """The boot clock."""

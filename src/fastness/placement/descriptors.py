@@ -37,6 +37,11 @@ class Descriptor(msgspec.Struct, frozen=True, array_like=True):
         """The keys of the range."""
         return KeyInterval(self.begin, self.end)
 
+    def within(self, interval: KeyInterval) -> Descriptor:
+        """The same, clipped to an interval that it overlaps."""
+        begin, end = max(self.begin, interval.begin), min(self.end, interval.end)
+        return msgspec.structs.replace(self, begin=begin, end=end)
+
 
 class OracleDescriptor(msgspec.Struct, frozen=True, array_like=True):
     """Who issues timestamps; a role under the same kind of lease as a range."""

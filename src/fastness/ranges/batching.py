@@ -124,9 +124,10 @@ def _stamped(
     writes = dict(writes)
     for stamped in commit.stamped_keys or ():
         key = stamped.prefix + stamp + stamped.suffix
-        if len(key) > limits.key_bytes:
+        if len(key) > limits.stored_key_bytes:
             raise LimitExceeded(
-                f"versionstamped key of {len(key)} bytes exceeds key_bytes={limits.key_bytes}"
+                f"versionstamped key of {len(key)} bytes exceeds key_bytes={limits.key_bytes} "
+                "beyond its key space: shorten what is around the stamp"
             )
         if not any(one.contains(key) for one in commit.erased[stamped.erased_before :]):
             writes[key] = stamped.value

@@ -156,11 +156,11 @@ def evaluated(
 def require_sizes(commit: RangeCommit, limits: Limits) -> None:
     """`LimitExceeded` for keys and values no honest client sends."""
     for key, value in commit.writes.items():
-        if len(key) > limits.key_bytes or (value is not None and len(value) > limits.value_bytes):
+        if len(key) > limits.stored_key_bytes or len(value or b"") > limits.value_bytes:
             raise LimitExceeded(
-                f"key {key[:40]!r} of {len(key)} bytes with a value of "
-                f"{len(value) if value is not None else 0} exceeds key_bytes={limits.key_bytes} "
-                f"or value_bytes={limits.value_bytes}: split the value over several keys"
+                f"key {key[:40]!r} of {len(key)} bytes with a value of {len(value or b'')} exceeds "
+                f"key_bytes={limits.key_bytes} beyond its key space, or value_bytes="
+                f"{limits.value_bytes}: split the value over several keys"
             )
     if commit.bytes > limits.transaction_bytes:
         raise LimitExceeded(

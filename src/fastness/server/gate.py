@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import asdict
 
+from fastness.encoding.intervals import KeyInterval, prefix_end
 from fastness.errors import FastnessError, PermissionDenied, Unauthenticated
 from fastness.ranges.requests import RangeRequest
 from fastness.runtime.process import Address
@@ -128,6 +129,13 @@ class ServerGate:
             return None
         self._count_connections()
         return TokenUse(token=access.name, **asdict(access.usage))
+
+    def space_of(self, sender: Address) -> KeyInterval | None:
+        """The prefix that a grant is bound to, as an interval."""
+        grant = self._grant_of(sender)
+        if grant is None or not grant.prefix:
+            return None
+        return KeyInterval(grant.prefix, prefix_end(grant.prefix))
 
     def sees_store(self, sender: Address) -> bool:
         """Whoever is bound to a key space shares the store with others."""

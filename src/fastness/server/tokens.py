@@ -23,6 +23,7 @@ import msgspec
 
 from fastness.encoding.intervals import USER_END
 from fastness.errors import InvalidOption
+from fastness.limits import KEY_SPACE_BYTES_MAX
 from fastness.wire.handshake import Role
 
 _ALPHABET = "abcdefghijkmnpqrstuvwxyz23456789"
@@ -33,7 +34,6 @@ _SALT_BYTES = 16
 _CREDENTIAL = re.compile(r"fastness_([a-z0-9]{12})_([A-Za-z0-9_-]{43})")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@/+-]{0,63}")
 
-KEY_SPACE_BYTES_MAX = 256
 ROLES = (Role.ADMIN, Role.READ_WRITE, Role.READ_ONLY)
 """What a token may be given; nodes of a cluster know each other otherwise."""
 
