@@ -83,7 +83,7 @@ def test_a_cluster_lives_through_blows_and_goes_on_later(
         assert states[leader] == "down"
         cluster.resume(leader)
         cluster.await_whole()
-        assert cluster.standby_of("store-1") == primary != promoted
+        assert cluster.standbys_of("store-1") == [primary] != [promoted]
         told(cluster, "INSERT INTO kept VALUES ('after')")
         seen = LaptopCluster.seen(tmp_path)
         assert seen is not None

@@ -6,6 +6,7 @@ import json
 import os
 import socket
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,7 @@ from fastness.laptop import plan as plans
 from fastness.laptop import processes
 from fastness.laptop.cluster import LaptopCluster
 from fastness.laptop.folder import Folder
-from fastness.laptop.plan import Plan
+from fastness.laptop.plan import Plan, Size
 from fastness.laptop.ports import HOST
 
 
@@ -31,10 +32,16 @@ def local(_name: str) -> str:
     return HOST
 
 
-def planned(folder: Path, nodes: int | None = None, stores: int | None = None) -> Plan:
+def planned(
+    folder: Path,
+    nodes: int | None = None,
+    stores: int | None = None,
+    standbys: int | None = None,
+) -> Plan:
     """The plan of a folder."""
     folder.mkdir(exist_ok=True)
-    return Folder(folder).plan(nodes, stores, local)
+    size_of = partial(Size.or_as_told, nodes=nodes, stores=stores, standbys=standbys)
+    return Folder(folder).plan(size_of, local)
 
 
 def test_a_plan_stays_what_it_is_and_grows(tmp_path: Path) -> None:
@@ -48,6 +55,9 @@ def test_a_plan_stays_what_it_is_and_grows(tmp_path: Path) -> None:
     assert (grown.id, grown.etcd, grown.stores[0]) == (first.id, first.etcd, first.stores[0])
     ports = [port for seat in grown.seats() for port in (seat.port, seat.other_port)]
     assert len(ports) == len(set(ports)) == 2 * (3 + 4 + 3)
+    wider = planned(tmp_path, standbys=2)
+    assert [[seat.name[-1] for seat in sides] for sides in wider.stores] == [list("abc")] * 2
+    assert wider.stores[1][:2] == grown.stores[1]
     more = Folder(tmp_path).secrets(grown).stores
     assert more["store-1"] == secrets.stores["store-1"] != more["store-2"]
 
@@ -115,6 +125,7 @@ def test_a_folder_of_something_else_is_refused(
     [
         (2, None, "--nodes 2 is fewer than the 3"),
         (None, 1, "--stores 1 is fewer than the 2"),
+        (None, 9, "--stores 9 is more than a machine bears: at most 8"),
         (99, None, "--nodes 99 is more than a machine bears: at most 16"),
     ],
 )
@@ -158,7 +169,7 @@ def test_a_folder_has_one_supervisor(tmp_path: Path) -> None:
 def test_a_member_that_does_not_start_shows_its_log(tmp_path: Path) -> None:
     """The error has its last words; everything else is stopped again."""
     plan = planned(tmp_path, nodes=0, stores=1)
-    Folder(tmp_path).finished("store-1")
+    Folder(tmp_path).finished(["store-1-a"])
     (tmp_path / "etcd-2").mkdir()
     (tmp_path / "etcd-2" / "member").write_text("no directory")
     with pytest.raises(Unreachable, match=r"etcd-2 ended with 1(.|\n)*etcd-2/log"):
@@ -173,7 +184,7 @@ def test_what_was_whole_once_is_never_removed(tmp_path: Path) -> None:
     for name in names:
         (tmp_path / name / ("member" if name.startswith("etcd") else "data")).mkdir(parents=True)
     folder = Folder(tmp_path)
-    folder.finished("store-1")
+    folder.finished(["store-1-a", "store-1-b"])
     assert folder.undo_unfinished(plan) == ["store-2"]
     left = [name for name in names if any((tmp_path / name).iterdir())]
     assert left == [name for name in names if not name.startswith("store-2")]

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Annotated, NoReturn
+from typing import Annotated, NamedTuple, NoReturn
 
 import msgspec
 import typer
@@ -23,7 +23,7 @@ from fastness.errors import DeadlineExceeded, FastnessError, InvalidOption, Unre
 from fastness.laptop import processes
 from fastness.laptop.cluster import LaptopCluster
 from fastness.laptop.folder import Folder
-from fastness.laptop.plan import NODES, NODES_MAX, STORES, STORES_MAX
+from fastness.laptop.plan import DEFAULT, MOST, Size
 from fastness.laptop.programs import importable
 from fastness.laptop.survey import MemberState, survey
 from fastness.wire.messages import Refusal
@@ -34,6 +34,15 @@ TEND_S = 0.5
 UP_S, DOWN_S = 300.0, 120.0
 POLL_S = 0.2
 SHOWN_BYTES = 4_000
+
+
+class Wanted(NamedTuple):
+    """The parts of a `Size`, as far as somebody named them."""
+
+    nodes: int | None
+    stores: int | None
+    standbys: int | None
+
 
 FolderOption = Annotated[
     Path, typer.Option(metavar="DIRECTORY", help="Where the cluster is: data, logs, passwords.")
@@ -46,15 +55,29 @@ def up(
     nodes: Annotated[
         int | None,
         typer.Option(
-            min=0, max=NODES_MAX, help=f"How many nodes ({NODES}); more of them make it grow."
+            min=0,
+            max=MOST.nodes,
+            help=f"How many nodes ({DEFAULT.nodes}). More than before: the cluster grows.",
+            show_default=False,
         ),
     ] = None,
     stores: Annotated[
         int | None,
         typer.Option(
             min=1,
-            max=STORES_MAX,
-            help=f"How many stores ({STORES}): PostgreSQL, primary and synchronous standby.",
+            max=MOST.stores,
+            help=f"How many stores ({DEFAULT.stores}): clusters of PostgreSQL.",
+            show_default=False,
+        ),
+    ] = None,
+    standbys: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=MOST.standbys,
+            help=f"How many standbys a store has ({DEFAULT.standbys}); with 2, commits go on "
+            "right after a failover.",
+            show_default=False,
         ),
     ] = None,
     detach: Annotated[
@@ -72,13 +95,14 @@ def up(
     """
     with answering(json, interrupted="interrupted: everything was stopped") as output:
         where = Folder(folder)
+        wanted = Wanted(nodes, stores, standbys)
         if where.supervisor():
-            _refuse_change(where, nodes, stores)
+            _refuse_change(where, wanted)
             _show(output, where)
         elif detach:
-            _detach(output, where, nodes, stores)
+            _detach(output, where, wanted)
         else:
-            _supervise(output, where, nodes, stores)
+            _supervise(output, where, wanted)
 
 
 def down(*, folder: FolderOption = Path("cluster-data"), json: JsonOption = False) -> None:
@@ -106,12 +130,18 @@ def down(*, folder: FolderOption = Path("cluster-data"), json: JsonOption = Fals
             output.remark(f"nobody ran it; {left} processes that were left were killed")
 
 
-def _supervise(output: Output, where: Folder, nodes: int | None, stores: int | None) -> None:
+def _supervise(output: Output, where: Folder, wanted: Wanted) -> None:
     """Run the cluster in this process."""
     with _ending_on_signals():
         begun = time.monotonic()
         saying = output.remark
-        with LaptopCluster.up(where.path, nodes=nodes, stores=stores, saying=saying) as cluster:
+        with LaptopCluster.up(
+            where.path,
+            nodes=wanted.nodes,
+            stores=wanted.stores,
+            standbys=wanted.standbys,
+            saying=saying,
+        ) as cluster:
             try:
                 saying(f"up after {time.monotonic() - begun:.1f} s")
                 _report(output, cluster)
@@ -140,13 +170,13 @@ def _interrupt(_signal: int, _frame: FrameType | None) -> NoReturn:
     raise KeyboardInterrupt
 
 
-def _detach(output: Output, where: Folder, nodes: int | None, stores: int | None) -> None:
+def _detach(output: Output, where: Folder, wanted: Wanted) -> None:
     """Run the cluster in a process of its own, and return once it is whole."""
     where.path.mkdir(parents=True, exist_ok=True)
     log = where.path / "supervisor.log"
     words = ["--folder", str(where.path), "--json"]
-    for option, value in (("--nodes", nodes), ("--stores", stores)):
-        words += [option, str(value)] if value is not None else []
+    for name, value in wanted._asdict().items():
+        words += [f"--{name}", str(value)] if value is not None else []
     with log.open("wb") as said:
         supervisor = subprocess.Popen(  # noqa: S603 - this very command
             [sys.executable, "-m", "fastness.cli", "cluster", "up", *words],
@@ -206,15 +236,13 @@ def _await_end(where: Folder) -> None:
         time.sleep(POLL_S)
 
 
-def _refuse_change(where: Folder, nodes: int | None, stores: int | None) -> None:
+def _refuse_change(where: Folder, wanted: Wanted) -> None:
     plan = where.planned()
-    for what, wanted, there in (
-        ("nodes", nodes, len(plan.nodes) if plan else 0),
-        ("stores", stores, len(plan.stores) if plan else 0),
-    ):
-        if wanted is not None and wanted != there:
+    size = plan.size if plan is not None else Size(0, 0, 0)
+    for (what, number), there in zip(wanted._asdict().items(), size, strict=True):
+        if number is not None and number != there:
             raise InvalidOption(
-                f"--{what} {wanted}: process {where.supervisor()} runs the cluster with {there} "
+                f"--{what} {number}: process {where.supervisor()} runs the cluster with {there} "
                 f"now: stop it with 'fastness cluster down --folder {where.path}' first"
             )
 

@@ -17,6 +17,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -26,7 +27,7 @@ from fastness.laptop import etcd, node, patroni, processes
 from fastness.laptop.daemon import Daemon
 from fastness.laptop.folder import Folder
 from fastness.laptop.founding import ensure_founded
-from fastness.laptop.plan import Plan, Seat, etcd_place, store_place
+from fastness.laptop.plan import Plan, Seat, Size, etcd_place, store_place
 from fastness.laptop.ports import HOST
 from fastness.laptop.sentinel import Sentinel
 
@@ -79,6 +80,7 @@ class LaptopCluster:
         *,
         nodes: int | None = None,
         stores: int | None = None,
+        standbys: int | None = None,
         host_of: Callable[[str], str] = _loopback,
         prefix_of: Callable[[str], tuple[str, ...]] = _nothing,
         borders: Sequence[bytes] = (),
@@ -94,9 +96,10 @@ class LaptopCluster:
         """
         processes.require_proc()
         where = Folder(folder)
+        size_of = partial(Size.or_as_told, nodes=nodes, stores=stores, standbys=standbys)
         where.lock()
         try:
-            cluster = cls(where, where.plan(nodes, stores, host_of), prefix_of)
+            cluster = cls(where, where.plan(size_of, host_of), prefix_of)
         except BaseException:
             where.unlock()
             raise
@@ -199,14 +202,16 @@ class LaptopCluster:
             member.daemon.await_ready()
         for name in unfinished:
             self.etcd[0].forget(f"{patroni.NAMESPACE}{name}/")
-        saying(f"PostgreSQL: {len(self.stores)} clusters of primary and standby")
+        saying(
+            f"PostgreSQL: {len(self.stores)} clusters, each with {self.plan.size.standbys} standby"
+        )
         for store in self.stores.values():
             for side in store.members:
                 side.daemon.start()
         for store in self.stores.values():
             self._await(store.is_whole, store.name, [one.daemon for one in store.members])
             store.create_database()
-            self._folder.finished(store.name)
+            self._folder.finished(side.place.name for side in store.members)
         if self.nodes:
             self._start_nodes(borders, saying)
 
@@ -318,12 +323,11 @@ class LaptopCluster:
             raise Unreachable(f"{store} has no primary now: Patroni may be promoting one")
         return primary.place.name
 
-    def standby_of(self, store: str) -> str:
-        """The other member of a store."""
+    def standbys_of(self, store: str) -> list[str]:
+        """The other members of a store."""
         primary = self.primary_of(store)
-        return next(
-            one.place.name for one in self.stores[store].members if one.place.name != primary
-        )
+        names = (one.place.name for one in self.stores[store].members)
+        return [name for name in names if name != primary]
 
     def etcd_leader(self) -> str:
         """The member of etcd that leads; `Unreachable` while there is none."""

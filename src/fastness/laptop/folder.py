@@ -5,14 +5,14 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from functools import cached_property
 from pathlib import Path
 
 from fastness.errors import DirectoryHeld, ForeignStore
 from fastness.laptop import plan as plans
 from fastness.laptop.etcd import etcd_version
-from fastness.laptop.plan import Plan, Secrets
+from fastness.laptop.plan import Plan, Secrets, Size
 from fastness.laptop.programs import (
     POSTGRESQL_MAJOR_MIN,
     postgresql_major,
@@ -34,8 +34,8 @@ class Folder:
         """The folder of PostgreSQL's programs."""
         return postgresql_programs(POSTGRESQL_MAJOR_MIN)
 
-    def plan(self, nodes: int | None, stores: int | None, host_of: Callable[[str], str]) -> Plan:
-        """The plan in it, grown if so told, or a new one; written down.
+    def plan(self, size_of: Callable[[Size], Size], host_of: Callable[[str], str]) -> Plan:
+        """The plan in it, or a new one; written down with the size made of the one it has.
 
         `ForeignStore` if the folder is of something else, or its data of another version.
         """
@@ -43,21 +43,12 @@ class Folder:
         major, series = postgresql_major(self.programs), _series(etcd_version())
         if there is None:
             found = plans.new_plan(
-                nodes=plans.NODES if nodes is None else nodes,
-                stores=plans.STORES if stores is None else stores,
-                postgresql_major=major,
-                etcd_series=series,
-                host_of=host_of,
+                size_of(plans.DEFAULT), postgresql_major=major, etcd_series=series, host_of=host_of
             )
         else:
             self._require("PostgreSQL", str(there.postgresql_major), str(major))
             self._require("etcd", there.etcd_series, series)
-            found = plans.grown(
-                there,
-                nodes=len(there.nodes) if nodes is None else nodes,
-                stores=len(there.stores) if stores is None else stores,
-                host_of=host_of,
-            )
+            found = plans.grown(there, size_of(there.size), host_of)
         if found != there:
             plans.write_plan(self.path, found)
         return found
@@ -119,36 +110,33 @@ class Folder:
         return 0
 
     def undo_unfinished(self, plan: Plan) -> list[str]:
-        """Remove what an interrupted `up` left of stores that were never whole: their names.
+        """Remove what an interrupted `up` left of servers that were never whole.
 
-        If no store ever was, then nobody was told of a cluster, and etcd begins anew too.
+        The answer is the stores that have no other, so that Patroni's keys must go too. If no
+        server ever was whole, then nobody was told of a cluster, and etcd begins anew.
         """
         ready = set(self._ready())
-        unfinished = [one for one in self._stores(plan) if one not in ready]
+        unfinished = []
         for at, sides in enumerate(plan.stores):
-            if plans.store_name(at) in unfinished:
-                self._remove(*(seat.name for seat in sides))
+            self._remove(*(seat.name for seat in sides if seat.name not in ready))
+            if not any(seat.name in ready for seat in sides):
+                unfinished.append(plans.store_name(at))
         if not ready:
             self._remove(*(seat.name for seat in plan.etcd))
         return unfinished
 
-    def finished(self, store: str) -> None:
-        """Note that a store is whole: from now on nothing of it is ever removed."""
-        ready = self._ready()
-        if store not in ready:
-            new = self.path / f"{plans.READY}.new"
-            new.write_text("".join(f"{one}\n" for one in [*ready, store]), encoding="utf-8")
-            new.replace(self.path / plans.READY)
+    def finished(self, servers: Iterable[str]) -> None:
+        """Note that these are whole: from now on nothing of them is ever removed."""
+        ready = dict.fromkeys([*self._ready(), *servers])
+        new = self.path / f"{plans.READY}.new"
+        new.write_text("".join(f"{one}\n" for one in ready), encoding="utf-8")
+        new.replace(self.path / plans.READY)
 
     def _ready(self) -> list[str]:
         try:
             return (self.path / plans.READY).read_text("utf-8").split()
         except FileNotFoundError:
             return []
-
-    def _stores(self, plan: Plan) -> Iterator[str]:
-        for at in range(len(plan.stores)):
-            yield plans.store_name(at)
 
     def _remove(self, *members: str) -> None:
         for name in members:

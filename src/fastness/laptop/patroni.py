@@ -2,10 +2,11 @@
 
 Patroni asks etcd who is the primary, copies the standby, and promotes it when the primary dies.
 An acknowledged commit is on both: `synchronous_mode`, and `synchronous_mode_strict`, which has
-the primary wait for a standby where there is none. `primary_start_timeout` 0: a primary that
-crashed is not started again first, its standby takes over. The times are the shortest that
-Patroni takes: a promotion follows a kill of PostgreSQL in about three seconds, and one of
-Patroni with it once its lock in etcd has run out (`ttl`).
+the primary wait for a standby where there is none: after a failover until the dead primary is
+back, unless there is a second standby, which becomes the synchronous one at once.
+`primary_start_timeout` 0: a primary that crashed is not started again first, a standby takes over.
+The times are the shortest that Patroni takes: a promotion follows a kill of PostgreSQL in about
+three seconds, and one of Patroni with it once its lock in etcd has run out (`ttl`).
 """
 
 from __future__ import annotations
@@ -166,9 +167,14 @@ class Store:
 
     def is_whole(self) -> bool:
         """Whether it has a primary, and every other member follows it, synchronously one."""
-        seen = sorted((one.role, one.state) for one in self.roles())
-        return seen == [("leader", "running"), ("sync_standby", "streaming")] and (
-            self.primary() is not None
+        seen = [(one.role, one.state) for one in self.roles()]
+        following = [state == "streaming" for role, state in seen if role != "leader"]
+        return (
+            len(seen) == len(self.members)
+            and all(following)
+            and ("leader", "running") in seen
+            and ("sync_standby", "streaming") in seen
+            and self.primary() is not None
         )
 
     def create_database(self) -> None:

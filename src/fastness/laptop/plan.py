@@ -4,11 +4,11 @@
 
     cluster.json    identity, members and their ports, the versions that wrote the data
     secrets.json    passwords, for the owner alone
-    READY           the stores that were whole once: from then on nothing of them is removed
+    READY           the servers of stores that were whole once: nothing of them is ever removed
     SUPERVISOR      locked by the process that runs the cluster; its process id
     etcd-1/ ...     one folder for each member: data, log, settings
 
-What an interrupted `up` left of a store that is not in READY is removed by the next, and made
+What an interrupted `up` left of a server that is not in READY is removed by the next, and made
 again: nobody was told that it is there. Everything else is resumed.
 """
 
@@ -18,6 +18,7 @@ import string
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from secrets import choice, token_hex
+from typing import NamedTuple
 
 import msgspec
 
@@ -29,12 +30,31 @@ from fastness.laptop.secret_files import write_secret
 
 FORMAT = 1
 ETCD_MEMBERS = 3
-NODES, STORES = 3, 2
-"""How many there are unless somebody says otherwise."""
-NODES_MAX, STORES_MAX = 16, 8
-SIDES = "ab"
+SIDES = "abc"
+"""Which servers a store has: one is the primary."""
 PLAN, SECRETS, READY = "cluster.json", "secrets.json", "READY"
 SECRET_CHARACTERS = 24
+
+
+class Size(NamedTuple):
+    """How many of what."""
+
+    nodes: int
+    stores: int
+    standbys: int
+    """Of each store. With one, commits wait after a failover until the dead primary is back."""
+
+    def or_as_told(self, *, nodes: int | None, stores: int | None, standbys: int | None) -> Size:
+        """With what somebody said in its place."""
+        return Size(
+            self.nodes if nodes is None else nodes,
+            self.stores if stores is None else stores,
+            self.standbys if standbys is None else standbys,
+        )
+
+
+DEFAULT = Size(nodes=3, stores=2, standbys=1)
+MOST = Size(nodes=16, stores=8, standbys=len(SIDES) - 1)
 
 
 class Seat(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,8 +77,14 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """Major and minor version, such as 3.4: data of a newer one is not read by an older."""
     etcd: list[Seat]
     stores: list[list[Seat]]
-    """Each with its two sides."""
+    """Each with its servers."""
     nodes: list[Seat]
+
+    @property
+    def size(self) -> Size:
+        """How many of what it has."""
+        standbys = max((len(sides) - 1 for sides in self.stores), default=1)
+        return Size(len(self.nodes), len(self.stores), standbys)
 
     def seats(self) -> Iterable[Seat]:
         """Those of all members."""
@@ -115,12 +141,7 @@ def _refuse_foreign(folder: Path) -> None:
 
 
 def new_plan(
-    *,
-    nodes: int,
-    stores: int,
-    postgresql_major: int,
-    etcd_series: str,
-    host_of: Callable[[str], str],
+    size: Size, *, postgresql_major: int, etcd_series: str, host_of: Callable[[str], str]
 ) -> Plan:
     """A plan on free ports."""
     empty = Plan(
@@ -132,14 +153,13 @@ def new_plan(
         stores=[],
         nodes=[],
     )
-    return grown(empty, nodes=nodes, stores=stores, host_of=host_of)
+    return grown(empty, size, host_of)
 
 
-def grown(plan: Plan, *, nodes: int, stores: int, host_of: Callable[[str], str]) -> Plan:
-    """The plan with so many nodes and stores; `InvalidOption` where that would be fewer."""
-    for what, wanted, there, most in (
-        ("nodes", nodes, len(plan.nodes), NODES_MAX),
-        ("stores", stores, len(plan.stores), STORES_MAX),
+def grown(plan: Plan, size: Size, host_of: Callable[[str], str]) -> Plan:
+    """The plan with that size; `InvalidOption` where anything of it would be less."""
+    for what, wanted, there, most in zip(
+        Size._fields, size, plan.size if plan.stores else (0, 0, 1), MOST, strict=True
     ):
         if wanted < there:
             raise InvalidOption(
@@ -148,14 +168,16 @@ def grown(plan: Plan, *, nodes: int, stores: int, host_of: Callable[[str], str])
             )
         if wanted > most:
             raise InvalidOption(f"--{what} {wanted} is more than a machine bears: at most {most}")
-    taken = list(plan.seats())
-    sides = [f"{store_name(at)}-{side}" for at in range(len(plan.stores), stores) for side in SIDES]
-    more = _seats(sides, taken, host_of)
-    names = (f"node-{at + 1}" for at in range(len(plan.nodes), nodes))
+    stores, taken = [], list(plan.seats())
+    for at in range(size.stores):
+        kept = plan.stores[at] if at < len(plan.stores) else []
+        names = [f"{store_name(at)}-{side}" for side in SIDES[len(kept) : size.standbys + 1]]
+        more = _seats(names, taken, host_of)
+        stores.append([*kept, *more])
+        taken += more
+    nodes = (f"node-{at + 1}" for at in range(len(plan.nodes), size.nodes))
     return msgspec.structs.replace(
-        plan,
-        stores=[*plan.stores, *(more[at : at + 2] for at in range(0, len(more), len(SIDES)))],
-        nodes=[*plan.nodes, *_seats(names, [*taken, *more], host_of)],
+        plan, stores=stores, nodes=[*plan.nodes, *_seats(nodes, taken, host_of)]
     )
 
 
