@@ -104,6 +104,8 @@ class Limits:
     """How much longer a node hesitates to claim a range for each one it holds."""
     poll_ms: int = 1_000
     """How often a node looks at the coordinator while it is told of no change."""
+    balance_ms: int = 10_000
+    """How often the nodes of a cluster compare what they have to do, and even it out."""
     coordinator_ms: int = 300
     """How long one member of an etcd cluster may take to answer before the next one is asked."""
     frame_bytes: int = 32 * MIB

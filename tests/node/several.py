@@ -25,7 +25,13 @@ PATIENCE_SECONDS = 60.0
 """How long a scenario may take before it is stopped."""
 
 LIMITS = replace(
-    Limits(), lease_ms=600, poll_ms=100, claim_ms=5, cache_lease_ms=200, operation_ms=30_000
+    Limits(),
+    lease_ms=600,
+    poll_ms=100,
+    claim_ms=5,
+    cache_lease_ms=200,
+    operation_ms=30_000,
+    balance_ms=100,
 )
 
 CLUSTER_RECORD = ClusterRecord("c" * 32, "a secret", PROTOCOL)

@@ -89,6 +89,49 @@ def test_rolling_restart_under_load() -> None:
     living(scenario)
 
 
+def test_ranges_come_to_a_node_that_joins() -> None:
+    """Idle ranges spread by number, and whoever reads and writes them sees no error."""
+
+    async def scenario(town: Town) -> None:
+        await town.found(*(b"%02d" % number for number in range(1, 9)))
+        (first,) = await town.start("one")
+        client = town.client(first)
+        await town.until(lambda: len(first.node.leaseholders) == 9)
+        await client.set(b"05", b"1")
+        second, third = await town.start("two", "three")
+        others = (second.node, third.node)
+        await town.until(lambda: all(len(node.leaseholders) >= 2 for node in others))
+        for number in range(9):
+            await client.set(b"%02d" % number, b"2")
+        assert await client.get(b"05") == b"2"
+        assert first.counts.balanced >= 4
+
+    living(scenario)
+
+
+def test_a_hot_range_is_split_and_shared(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One range with all the load ends up on both nodes."""
+    monkeypatch.setattr("fastness.placement.balance.SPLIT_REQUESTS_S", 10.0)
+
+    async def scenario(town: Town) -> None:
+        await town.found()
+        first, second = await town.start("one", "two")
+        client = town.client(first)
+        stopping = False
+
+        async def work(number: int) -> None:
+            while not stopping:
+                await client.get(b"%d" % number)
+
+        workers = [asyncio.create_task(work(number)) for number in range(8)]
+        await town.until(lambda: first.node.leaseholders and second.node.leaseholders)
+        stopping = True
+        await asyncio.gather(*workers)
+        assert first.counts.splits + second.counts.splits >= 1
+
+    living(scenario)
+
+
 def test_a_name_is_one_living_nodes() -> None:
     """A second node of a name is refused while the first lives, and let in once it is gone."""
 

@@ -51,6 +51,7 @@ from fastness.wire.messages import (
     TakeRange,
     TransferLease,
 )
+from fastness.wire.reports import ReportRequest
 
 OWN = "127.0.0.1:1#node"
 CLIENT = "client/1"
@@ -82,6 +83,7 @@ REQUESTS: tuple[Body, ...] = (
     MergeRange(1, 1),
     TransferLease(1, 1, OWN),
     Drain(),
+    ReportRequest(),
     Ask(1, 1, identity(b"a"), 1),
     Resolve(1, 1, identity(b"a"), 0),
     TakeRange(1),
@@ -262,8 +264,8 @@ def test_requests_in_flight() -> None:
     second = gated.gate.began(CLIENT, request)
     assert isinstance(gated.ask(request), Overloaded)
     del gated.grants[CLIENT]
-    first.ended()
-    second.ended()
+    first.ended(None)
+    second.ended(None)
     assert gated.access.usage.in_flight == 0
 
 
@@ -301,7 +303,7 @@ def test_how_long_requests_took() -> None:
     for request in (Read(1, 1, [b"a"]), Read(1, 1, [], Scan(b"a", b"b", 1)), commit(Content())):
         work = gate.began(CLIENT, request)
         gated.clock.advance(milliseconds=7)
-        work.ended()
+        work.ended(None)
     assert {name: one.sum_ns for name, one in latencies.by_name.items() if one.total} == {
         "read": 7_000_000,
         "scan": 7_000_000,

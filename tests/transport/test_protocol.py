@@ -22,11 +22,23 @@ from fastness.transport.framing import HEADER_BYTES, FrameSplitter
 from fastness.wire.figures import StoreFigures, TokenUse
 from fastness.wire.handshake import Control, decode_control, encode_control
 from fastness.wire.messages import Body, Frame, decode_frame, encode_frame
+from fastness.wire.reports import RangeReport, StoreReport
 from tests.transport import vectors
 
 PAGE = (Path(__file__).parents[2] / "docs" / "PROTOCOL.md").read_text(encoding="utf-8")
 TAGGED: list[type[msgspec.Struct]] = list(dict.fromkeys([*get_args(Body), *get_args(Control)]))
-STRUCTURES = [*TAGGED, Scan, Content, Write, Stamped, Descriptor, TokenUse, StoreFigures]
+STRUCTURES = [
+    *TAGGED,
+    Scan,
+    Content,
+    Write,
+    Stamped,
+    Descriptor,
+    TokenUse,
+    StoreFigures,
+    RangeReport,
+    StoreReport,
+]
 
 
 def shown(hint: Any) -> str:  # noqa: ANN401 - a type

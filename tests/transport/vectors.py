@@ -57,6 +57,7 @@ from fastness.wire.messages import (
     TransferLease,
     encode_frame,
 )
+from fastness.wire.reports import NodeReport, RangeReport, ReportRequest, StoreReport
 
 PATH = Path(__file__).with_name("vectors.json")
 
@@ -94,6 +95,25 @@ CONTROLS: dict[str, Control] = {
     "pong": Pong(1),
     "turned away": Refusal("unauthenticated", "this token is unknown: get another"),
 }
+
+REPORT = NodeReport(
+    name="one",
+    version="1.0",
+    protocols=[1],
+    state="serving",
+    is_oracle=True,
+    wall_ms=1_700_000_000_000,
+    issued=T,
+    uptime_ms=5_000,
+    ranges=[
+        RangeReport(7, 3, 2, 12.5, True, b"m", True, "split", 1, T, T + 1, 4_096, b"k"),  # noqa: FBT003 - a field
+    ],
+    stores=[
+        StoreReport("main", identity="0" * 32, size_bytes=8_192, keys=10),
+        StoreReport("other", "no primary answers"),
+    ],
+    counts={"requests": 9},
+)
 
 MESSAGES: dict[str, tuple[int, int, int, Body]] = {
     "read of the newest": (CALL, 1, 0, Read(7, 3, [b"a", b"b"])),
@@ -144,6 +164,8 @@ MESSAGES: dict[str, tuple[int, int, int, Body]] = {
     "figures for a tenant": (
         ANSWER, 19, T, FiguresAnswer("server/1.0", 5_000, False, "", T, USE),  # noqa: FBT003 - a field
     ),
+    "ask for a report": (CALL, 20, T, ReportRequest()),
+    "report": (ANSWER, 20, T, REPORT),
     "conflict": (ANSWER, 4, T, Refusal("conflict", "run it again", b"a", T + 3)),
     "range moved": (
         ANSWER, 5, T, Refusal("range_moved", "ask the holder", descriptors=[DESCRIPTOR]),

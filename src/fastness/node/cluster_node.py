@@ -92,6 +92,7 @@ class ClusterNode:
         self._drained = False
         self._stopped = False
         self.node = Node(process, coordinator, self.keeper.stores, limits, gate)
+        self.node.join(name, self.keeper.problems)
 
     def _look(self) -> None:
         self.node.look()
@@ -133,7 +134,7 @@ class ClusterNode:
                 )
         # It ends with the process.
         _task = self._process.spawn(self.keeper.run(), name="stores")
-        self.node.start(self.name)
+        self.node.start()
         waited_ms = 0.0
         while not (self.is_ready and self.keeper.is_settled):
             self._require_hope(waited_ms)

@@ -54,6 +54,8 @@ class Counts:
     splits: int = 0
     merges: int = 0
     transfers: int = 0
+    balanced: int = 0
+    """Steps this node, with the oracle's role, asked for to even out what the nodes have to do."""
     draws: int = 0
     """Blocks of timestamps issued by this node as the oracle."""
     ceiling_writes: int = 0

@@ -30,6 +30,7 @@ from fastness.node.flows import Flows
 from fastness.node.held import HeldRanges
 from fastness.node.oracle_seat import OracleSeat
 from fastness.node.refusals import corrections, moved, number_in, refusal_of
+from fastness.node.reports import NodeReports
 from fastness.node.site import Site
 from fastness.placement.descriptors import Descriptor
 from fastness.ranges.identity import birth_of, shown
@@ -64,6 +65,7 @@ from fastness.wire.messages import (
     TransferLease,
     decode_frame,
 )
+from fastness.wire.reports import ReportRequest
 
 _ENDING = frozenset({Decide, Ask, Resolve})
 """Requests that end transactions, and so let go of what others wait for."""
@@ -86,6 +88,7 @@ class Dispatch:
         "_handlers",
         "_held",
         "_oracle",
+        "_reports",
         "_site",
     )
 
@@ -106,12 +109,14 @@ class Dispatch:
         self._deliveries = Deliveries()
         self._flows = flows
         self._figures = figures
+        self._reports = NodeReports(site, held, oracle)
         to_range = (Read, CommitOne, Prepare, Decide, Ask, Resolve, Reserve, RenewCache)
         self._handlers: dict[type, Handler] = dict.fromkeys(to_range, self._range_request)
         self._handlers |= dict.fromkeys((CommitOne, Prepare, Decide), self._transaction_request)
         self._handlers[Draw] = self._draw
         self._handlers[MapRequest] = self._map
         self._handlers[FiguresRequest] = self._tell
+        self._handlers[ReportRequest] = self._report
         self._handlers[SplitRange] = self._split
         self._handlers[MergeRange] = self._merge
         self._handlers[TransferLease] = self._transfer
@@ -271,6 +276,9 @@ class Dispatch:
 
     def _tell(self, caller: Caller, _request: FiguresRequest) -> None:
         self._figures.answer(caller)
+
+    def _report(self, caller: Caller, _request: ReportRequest) -> None:
+        self._site.post.answer(caller.address, caller.number, self._reports.report())
 
     def _split(self, caller: Caller, request: SplitRange) -> None:
         flow = partial(self._flows.split, request.range_id, request.generation, request.key)

@@ -7,6 +7,7 @@
                   |-> OracleSeat -> OracleRole (placement/)
                   `-> Flows: split, merge, transfer, drain
 
+    Balancer       as the oracle's node: evens out what the nodes have to do
     SessionKeeper  one session at the coordinator, every lease under it proved again and again
     Claims         takes over what nobody holds
     Upkeep         prunes
@@ -24,6 +25,7 @@ from fastness.encoding.timestamps import Timestamp
 from fastness.errors import FastnessError
 from fastness.hosting.remote import RemoteStore
 from fastness.limits import Limits
+from fastness.node.balancing import Balancer
 from fastness.node.claims import Claims
 from fastness.node.counts import Counts
 from fastness.node.dispatch import Dispatch
@@ -82,6 +84,7 @@ class Node:
         self._site.wake = self._wake
         self._held = HeldRanges(self._site)
         self._oracle = OracleSeat(self._site)
+        self._site.draws.here = self._oracle.issue
         self._keeper = SessionKeeper(self._site)
         self._claims = Claims(self._site, self._keeper, self._held, self._oracle)
         self._flows = Flows(self._site, self._keeper, self._held, self._oracle, self._claims)
@@ -90,6 +93,7 @@ class Node:
             self._site, self._held, self._oracle, self._claims, self._flows, figures=figures
         )
         self._upkeep = Upkeep(self._site, self._held)
+        self._balancer: Balancer | None = None
         self._timer: Timer | None = None
 
     @property
@@ -148,11 +152,23 @@ class Node:
         """The leaseholders of the ranges it holds, by range id."""
         return {shell.range_id: shell.leaseholder for shell in self._held}
 
-    def start(self, name: str = "") -> None:
-        """Serve from now on, under a name that no other living node has, or under none."""
-        record = NodeRecord(0, name, metadata.version("fastness"))
+    def join(self, name: str, problems: Mapping[str, FastnessError]) -> None:
+        """Be one of several, that even out what they have to do. Before `start`.
+
+        No other node that lives may have the same name; several may have none. `problems` tells,
+        each time it is read, why a store of the cluster is not among the node's.
+        """
+        self._site.name = name
+        self._site.problems = problems
+        self._balancer = Balancer(self._site, self._held, self._oracle)
+
+    def start(self) -> None:
+        """Serve from now on."""
+        record = NodeRecord(0, self._site.name, metadata.version("fastness"))
         self._site.post.listen(self._dispatch.receive)
         self._site.spawn(self._keeper.run(record), name="session")
+        if self._balancer is not None:
+            self._site.spawn(self._balancer.run(), name="balance")
         self._site.spawn(self._claims.run(), name="claims")
         self._site.spawn(self._upkeep.run(), name="upkeep")
         self._tick()

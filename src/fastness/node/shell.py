@@ -18,6 +18,7 @@ from fastness.hosting.portions import Room
 from fastness.node.draws import Wanted
 from fastness.node.gate import Work
 from fastness.node.leases import Lease
+from fastness.node.load import RangeLoad
 from fastness.node.refusals import refusal_of
 from fastness.node.site import Site
 from fastness.node.store_port import StorePort
@@ -62,6 +63,8 @@ class RangeShell:
         self.range_id = descriptor.range_id
         self.store_name = descriptor.store
         self.lease = lease
+        self.load = RangeLoad(site.boot_ns())
+        """How much is asked of it."""
         self.allowed = False
         """Whether it may commit: no predecessor can be reading any more."""
         self._dropped: FastnessError | None = None
@@ -104,6 +107,7 @@ class RangeShell:
 
     def handle(self, caller: Caller, request: RangeRequest) -> None:
         """Give a request to the leaseholder."""
+        self.load.note(request)
         self.callers[caller] = self._site.gate.began(caller.address, request)
         self._site.in_flight += 1
         try:
@@ -212,12 +216,12 @@ class RangeShell:
 
     def answer(self, caller: Caller, body: RangeAnswer) -> None:
         """Answer a request, once."""
-        if self._forget(caller):
+        if self._forget(caller, None):
             self._site.post.answer(caller.address, caller.number, body)
 
     def refuse(self, caller: Caller, error: FastnessError) -> None:
         """Answer a request with an error, once."""
-        if not self._forget(caller):
+        if not self._forget(caller, error):
             return
         view = self._site.view
         stale = isinstance(error, RangeMoved)
@@ -225,12 +229,12 @@ class RangeShell:
         refusal = refusal_of(error, self._site.shown(caller.address, descriptors))
         self._site.post.answer(caller.address, caller.number, refusal)
 
-    def _forget(self, caller: Caller) -> bool:
+    def _forget(self, caller: Caller, error: FastnessError | None) -> bool:
         work = self.callers.pop(caller, None)
         if work is None:
             return False
         self._site.in_flight -= 1
-        work.ended()
+        work.ended(error)
         return True
 
     def draw(self, count: int) -> None:

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from typing import Any
 
+from fastness.errors import FastnessError
 from fastness.hosting.remote import RemoteStore
 from fastness.limits import Limits
 from fastness.node.calls import Calls
@@ -74,7 +75,9 @@ class Site:
         "in_flight",
         "limits",
         "may_cache",
+        "name",
         "post",
+        "problems",
         "process",
         "resting",
         "rests_until_ns",
@@ -107,6 +110,10 @@ class Site:
         self.draws = Draws(self.post, self.calls, process.clock, self.view, self.changed.give)
         self.tenure: Tenure | None = None
         """The session this node lives under, none while it has lost one and has no other yet."""
+        self.name = ""
+        """What it is called among the nodes of its cluster."""
+        self.problems: Mapping[str, FastnessError] = {}
+        """Why a store of the cluster is not among `stores`."""
         self.draining = False
         """Nothing is taken over any more."""
         self.in_flight = 0

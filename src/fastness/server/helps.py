@@ -39,6 +39,7 @@ NODE = {
     "splits": "Ranges split.",
     "merges": "Ranges merged.",
     "transfers": "Ranges handed to another node.",
+    "balanced": "Splits and transfers asked for to even out what the nodes have to do.",
     "draws": "Blocks of timestamps issued.",
     "ceiling_writes": "Times the ceiling of timestamps was raised.",
     "rows_pruned": "Rows of old versions removed.",

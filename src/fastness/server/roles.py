@@ -3,7 +3,7 @@
 ============ ================================================================================
 read-only    reads, cache leases, timestamps, the map, figures
 read-write   commits, decisions and reservations too
-admin        splits, merges, transfers and draining too
+admin        splits, merges, transfers, draining, and all a node can tell of itself, too
 node         everything: the node itself, and the other nodes of its cluster
 ============ ================================================================================
 """
@@ -34,13 +34,14 @@ from fastness.wire.messages import (
     TakeRange,
     TransferLease,
 )
+from fastness.wire.reports import ReportRequest
 
 Kinds = frozenset[type[Any]]
 """Classes of messages."""
 
 _READING: Kinds = frozenset({Read, RenewCache, Draw, MapRequest, FiguresRequest, InvalidateAck})
 _WRITING: Kinds = _READING | {CommitOne, Prepare, Decide, Reserve}
-_RUNNING: Kinds = _WRITING | {SplitRange, MergeRange, TransferLease, Drain}
+_RUNNING: Kinds = _WRITING | {SplitRange, MergeRange, TransferLease, Drain, ReportRequest}
 ALLOWED: dict[Role, Kinds] = {
     Role.READ_ONLY: _READING,
     Role.READ_WRITE: _WRITING,

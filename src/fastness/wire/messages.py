@@ -44,6 +44,7 @@ from fastness.ranges.requests import (
 )
 from fastness.wire.figures import FiguresAnswer, FiguresRequest
 
+from fastness.wire.reports import NodeReport, ReportRequest
 PROTOCOL = 1
 FRAME_BYTES_MAX = 32 * 1024 * 1024
 
@@ -158,6 +159,8 @@ Body = (
     | FiguresRequest
     | FiguresAnswer
     | Refusal
+    | ReportRequest
+    | NodeReport
 )
 
 
