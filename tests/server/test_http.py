@@ -230,6 +230,62 @@ def test_bodies_together_are_bounded() -> None:
     serving(scenario, http_bodies_bytes=40)
 
 
+def test_who_hangs_up_is_noticed() -> None:
+    """An answer that takes its time learns that nothing more will come, before it is done."""
+    noticed = asyncio.Event()
+
+    async def patiently(request: Request) -> Response:
+        await request.hung_up.wait()
+        noticed.set()
+        return Response(HTTPStatus.OK, b"late", "text/plain")
+
+    async def run() -> None:
+        server = await listen_http("127.0.0.1:0", patiently)
+        reader, writer = await Dialer(server).open()
+        writer.write(b"GET / HTTP/1.1\r\nhost: h\r\n\r\n")
+        await writer.drain()
+        writer.write_eof()
+        await noticed.wait()
+        assert (await reader.read()).endswith(b"late")
+        writer.close()
+        await writer.wait_closed()
+        await server.close()
+
+    asyncio.run(asyncio.wait_for(run(), 60))
+
+
+def test_requests_ahead_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """While one request is answered, no more of the others is taken in than a little."""
+    monkeypatch.setattr(http, "AHEAD_BYTES_MAX", 1_000)
+    begun, let_go = asyncio.Event(), asyncio.Event()
+
+    async def slowly(request: Request) -> Response:
+        begun.set()
+        await let_go.wait()
+        return Response(HTTPStatus.OK, request.path.encode(), "text/plain")
+
+    async def run() -> None:
+        server = await listen_http("127.0.0.1:0", slowly)
+        reader, writer = await Dialer(server).open()
+        writer.write(b"GET /first HTTP/1.1\r\nhost: h\r\n\r\n")
+        await begun.wait()
+        pad = b"x" * 10_000
+        for _ in range(2_000):
+            writer.write(b"GET /next HTTP/1.1\r\nhost: h\r\nx: %s\r\n\r\n" % pad)
+        # Twenty megabytes: more than the system keeps, so most of it is still here.
+        assert isinstance(writer.transport, asyncio.WriteTransport)
+        assert writer.transport.get_write_buffer_size() > 5_000_000
+        let_go.set()
+        for _ in range(2_000):
+            await reader.readuntil(b"/next")
+        writer.close()
+        await writer.wait_closed()
+        await server.close()
+        assert server.requests == 2_001
+
+    asyncio.run(asyncio.wait_for(run(), 120))
+
+
 def test_targets_that_are_no_path() -> None:
     """A target that cannot be read is refused, and harms nobody else."""
 

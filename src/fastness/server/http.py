@@ -7,7 +7,8 @@
 
 `h11` decides what is a request and refuses everything else, so there is no parser of ours to be
 fooled; limits on heads, bodies, connections and idle time are kept here. Requests of one
-connection are answered in order; while one is being answered no more is read. Bodies under way,
+connection are answered in order; while one is being answered little more is read, just enough
+to notice that nobody waits for the answer any more. Bodies under way,
 and answers that nobody reads, count against one budget of the whole server
 (`limits.http_bodies_bytes`), so that many connections cannot take more memory than that.
 """
@@ -36,6 +37,8 @@ from fastness.transport.grants import Peer
 from fastness.transport.listening import Listener, bind
 
 HEAD_BYTES_MAX = 16 * 1024
+AHEAD_BYTES_MAX = 64 * 1024
+"""What is read of further requests while one is being answered."""
 CLOSING_SECONDS = 5.0
 """How long an end waits for answers under way, and for whoever still sends what was refused."""
 
@@ -55,6 +58,9 @@ class Request:
     body: bytes = b""
     raw_path: str = ""
     """The path as it was sent: what is escaped in it may be no text."""
+    hung_up: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set once nothing more will come: whoever asked may have gone away, and cannot be told from
+    one that only has no more to ask. Who answers late should do so now."""
 
     @property
     def bearer(self) -> str:
@@ -200,6 +206,9 @@ class HttpConnection(asyncio.Protocol):
         self._answering: asyncio.Task[None] | None = None
         self._idle: asyncio.TimerHandle | None = None
         self._held_bytes = 0
+        self._ahead_bytes = 0
+        self._hung_up = asyncio.Event()
+        self._is_paused = False
         self._is_slow = False
         self._is_refused = False
         """Whether what still comes is thrown away."""
@@ -230,12 +239,20 @@ class HttpConnection(asyncio.Protocol):
         if self._is_refused:
             return
         self._http.receive_data(data)
-        self._go_on()
+        if self._answering is None:
+            self._go_on()
+            return
+        self._ahead_bytes += len(data)
+        if self._ahead_bytes > AHEAD_BYTES_MAX and self._transport is not None:
+            # Whatever else is sent waits with its sender, not in memory here.
+            self._is_paused = True
+            self._transport.pause_reading()
 
     def eof_received(self) -> bool:
         """No more will come; what was asked is still answered."""
         if self._is_refused:
             return False
+        self._hung_up.set()
         self._http.receive_data(b"")
         self._go_on()
         return self._answering is not None
@@ -308,7 +325,15 @@ class HttpConnection(asyncio.Protocol):
     def _begin(self, head: h11.Request) -> None:
         self._head = head
         self._body.clear()
+        if head.http_version not in {b"1.0", b"1.1"}:
+            status = HTTPStatus.HTTP_VERSION_NOT_SUPPORTED
+            self._refuse(_malformed("HTTP/1.1 is spoken here: use that", status))
+            return
         announced = [value for name, value in head.headers if name == b"content-length"]
+        if announced and any(name == b"transfer-encoding" for name, _ in head.headers):
+            # A proxy may believe the other one, and take its end for another request.
+            self._refuse(_malformed("it announces two lengths of its body: leave one out"))
+            return
         # Told before anything of it is sent, to whoever asks first.
         is_taken = self._require_room(int(announced[0]) if announced else 0)
         if is_taken and self._http.they_are_waiting_for_100_continue:
@@ -332,9 +357,6 @@ class HttpConnection(asyncio.Protocol):
             self._refuse(_malformed(f"its target is no path ({error}): correct it"))
             return
         self._server.requests += 1
-        if self._transport is not None:
-            # Whatever else is sent waits with its sender, not in memory here.
-            self._transport.pause_reading()
         self._answering = asyncio.get_running_loop().create_task(self._answer(request))
 
     def _request(self, head: h11.Request) -> Request:
@@ -350,6 +372,7 @@ class HttpConnection(asyncio.Protocol):
             peer,
             bytes(self._body),
             target.path,
+            self._hung_up,
         )
 
     async def _answer(self, request: Request) -> None:
@@ -374,7 +397,9 @@ class HttpConnection(asyncio.Protocol):
         if done and not self._is_last:
             self._http.start_next_cycle()
             self._wait()
-            if not self._transport.is_closing():
+            self._ahead_bytes = 0
+            if self._is_paused and not self._transport.is_closing():
+                self._is_paused = False
                 self._transport.resume_reading()
             self._go_on()
         else:

@@ -42,7 +42,7 @@ class Call:
     body: Any
     """As the route's `body` says."""
     let_go: Callable[[float], Coroutine[Any, Any, None]]
-    """Returns after so many seconds, or as soon as the server wants to end."""
+    """Returns after so many seconds, or as soon as the server wants to end or nobody waits."""
 
     def reading(self, at: str | None) -> ClusterTransaction:
         """A transaction that reads now, or in the past."""

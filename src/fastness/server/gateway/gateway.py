@@ -16,6 +16,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 from collections.abc import Callable
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 
@@ -97,7 +98,7 @@ class Gateway:
                     query=query,
                     headers=headers,
                     body=body,
-                    let_go=self._let_go,
+                    let_go=partial(self._let_go, request),
                 )
             )
         return answer if isinstance(answer, Response) else json_response(answer, route.status)
@@ -117,13 +118,15 @@ class Gateway:
             raise hurried
         return access
 
-    async def _let_go(self, seconds: float) -> None:
+    async def _let_go(self, request: Request, seconds: float) -> None:
         """See `calls.Call.let_go`."""
+        ends = [asyncio.create_task(event.wait()) for event in (self._ending, request.hung_up)]
         try:
-            async with asyncio.timeout(seconds):
-                await self._ending.wait()
-        except TimeoutError:
-            return
+            await asyncio.wait(ends, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for one in ends:
+                one.cancel()
+            await asyncio.wait(ends)
 
 
 def _is_json(request: Request) -> bool:
