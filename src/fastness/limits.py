@@ -88,6 +88,8 @@ class Limits:
     """The longest pause before a client asks again where a range is."""
     cache_bytes: int = 64 * MIB
     """Keys and values of a client's near cache; the least recently used go first."""
+    remembered_bytes: int = 256 * MIB
+    """What a cluster's node remembers of its stores, estimated: hot reads ask no store."""
     cache_scans: int = 10_000
     """Scans a client's near cache holds."""
     prune_every_ms: int = 10_000

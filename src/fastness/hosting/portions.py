@@ -59,7 +59,7 @@ def entries_within(store: Store, scan: Scan, at: Timestamp, room: Room) -> tuple
         part = store.scan(rest, at=at, limit=step, reverse=scan.reverse)
         used = sum([len(key) + len(cell) for key, cell in part])
         if used > size:
-            return found + _fitting(part, size, at_least=not found), True
+            return found + fitting(part, size, at_least=not found), True
         found += part
         size -= used
         left -= len(part)
@@ -77,8 +77,8 @@ def entries_within(store: Store, scan: Scan, at: Timestamp, room: Room) -> tuple
         step = max(1, min(left, size * len(part) // max(1, used)))
 
 
-def _fitting(part: list[Item], size: int, *, at_least: bool) -> list[Item]:
-    """The first that fit; one at least where that is asked for."""
+def fitting(part: list[Item], size: int, *, at_least: bool) -> list[Item]:
+    """The first entries that fit in so many bytes; one at least where that is asked for."""
     for place, (key, cell) in enumerate(part):
         size -= len(key) + len(cell)
         if size < 0:

@@ -6,7 +6,8 @@
                                           `-> cannot be opened: said why, tried again ever less
 
 What is registered while the node runs is opened then. An open store looks after its own
-connections; one whose record changes is opened from the new record at the node's next start.
+connections; one whose record changes is opened from the new record at the node's next start. Before
+each stands the node's memory of what it lately read and wrote (`hosting/remembering`).
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import Any, NamedTuple
 from msgspec import structs
 
 from fastness.errors import FastnessError
+from fastness.hosting.remembering import Pool, RememberingStore
 from fastness.hosting.remote import RemoteStore
 from fastness.limits import Limits
 from fastness.node.site import Signal
@@ -61,6 +63,8 @@ class StoreKeeper:
         """Those registered, as far as is known."""
         self.problems: dict[str, FastnessError] = {}
         """Why a registered store is not open."""
+        self.remembered = Pool(limits.remembered_bytes)
+        """What the node remembers of all of them."""
         self._process = process
         self._coordinator = coordinator
         self._limits = limits
@@ -120,7 +124,7 @@ class StoreKeeper:
             return True
         self._closers.append(opened.close)
         self.problems.pop(name, None)
-        self.stores[name] = opened.store
+        self.stores[name] = RememberingStore(opened.store, self.remembered, self._process)
         self._process.note(f"store {name} is open")
         self._changed()
         return True

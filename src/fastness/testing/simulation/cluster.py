@@ -16,13 +16,15 @@ import asyncio
 import time
 import traceback
 from collections.abc import Callable, Coroutine
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from random import Random
 from typing import Any
 
 from fastness import invariants
 from fastness.client.cluster import ClusterClient
 from fastness.errors import FastnessError, MaybeCommitted
+from fastness.hosting.remembering import Pool, RememberingStore
+from fastness.hosting.remote import RemoteStore
 from fastness.invariants import InvariantViolation
 from fastness.node import Counts, Node, bootstrap
 from fastness.testing.history import Outcome
@@ -89,6 +91,8 @@ class SimulatedCluster:
             workload.pause_s = scenario.pace_ms / 5_000
         self.nodes: list[Node] = []
         """Every one that ever ran."""
+        self.pools: list[Pool] = []
+        """What they remember, where they do."""
         self.crowd = Crowd(self.world, scenario, self.workloads, self.ledger, self.addresses)
         self.swarm = Swarm(self.world, scenario.plan)
         self.follower = Follower(self.world.stores, self._living_nodes, scenario.ranges())
@@ -139,8 +143,19 @@ class SimulatedCluster:
         patience_ms = self.scenario.limits.lease_ms
         world = self.world
         coordinator = world.coordinator_for(process, patience_ms=patience_ms)
-        stores = {name: world.store_for(process, name, patience_ms=patience_ms) for name in STORES}
-        node = Node(process, coordinator, stores, self.scenario.limits)
+        stores: dict[str, RemoteStore] = {
+            name: world.store_for(process, name, patience_ms=patience_ms) for name in STORES
+        }
+        if self.scenario.remembered_bytes:
+            pool = Pool(self.scenario.remembered_bytes)
+            self.pools.append(pool)
+            stores = {name: RememberingStore(one, pool, process) for name, one in stores.items()}
+        limits, balance_ms = self.scenario.limits, self.scenario.balance_ms
+        if balance_ms:
+            limits = replace(limits, balance_ms=balance_ms)
+        node = Node(process, coordinator, stores, limits)
+        if balance_ms:
+            node.join("", {})
         self.nodes.append(node)
         node.start()
 
@@ -346,6 +361,10 @@ class SimulatedCluster:
         report.partitions = world.counts["partition"] + world.counts["coordinator cut"]
         for node in self.nodes:
             report.counts.update(_figures(node.counts))
+        for pool in self.pools:
+            report.counts.update(
+                {f"remembered_{name}": count for name, count in asdict(pool.counts).items()}
+            )
         if report.counts["alarms"]:
             self._found("alarm", f"{report.counts['alarms']} alarms were raised: see the trace")
         report.splits, report.merges = report.counts["splits"], report.counts["merges"]

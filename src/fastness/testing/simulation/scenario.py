@@ -28,9 +28,13 @@ TASKS = 4
 """Of each client process."""
 LEISURELY = 0.12
 """How many seeds have clients that do little."""
+REMEMBERING = 0.5
+"""How many seeds have nodes that remember what they read."""
 COMMITS = 300
 """A run goes on until so many transactions have committed, and half as many of them writes."""
 FAULTS_MS = 4_000.0
+BALANCING = 0.5
+"""How many seeds have nodes that even out what they have to do."""
 QUIET_MS_MAX = 30_000.0
 """How long everything may take to end once faults have stopped."""
 
@@ -48,8 +52,12 @@ class Scenario:
     commits: int = COMMITS
     faults_ms: float = FAULTS_MS
     """How long faults strike."""
+    balance_ms: int = 0
+    """How often the nodes even out what they have to do; 0: they do not."""
     plant: str = ""
     """A bug planted in the protocol."""
+    remembered_bytes: int = 0
+    """How much each node remembers of what it reads; 0: every read goes to its store."""
 
     @classmethod
     def draw(
@@ -69,7 +77,9 @@ class Scenario:
             plan=FaultPlan.draw(seed, lease_ms=limits.lease_ms, disabled=disabled),
             limits=limits,
             faults_ms=random.uniform(5.0, 10.0) * limits.lease_ms,
+            balance_ms=_balance_ms(seed, limits.lease_ms),
             plant=plant,
+            remembered_bytes=_remembered_bytes(seed),
         )
 
     def smaller(
@@ -126,6 +136,20 @@ class Scenario:
         if self.plant:
             words.append(f"--plant {quote(self.plant)}")
         return " ".join(words)
+
+
+def _remembered_bytes(seed: int) -> int:
+    """Nothing for half of the seeds; for the others room for a few keys, or for everything."""
+    random = Random(f"{seed}/memory")
+    wanted, bytes_max = random.random(), int(10.0 ** random.uniform(3.5, 7.0))
+    return bytes_max if wanted < REMEMBERING else 0
+
+
+def _balance_ms(seed: int, lease_ms: int) -> int:
+    """Nothing for half of the seeds; for the others often enough to meet with faults."""
+    random = Random(f"{seed}/balance")
+    wanted, leases = random.random(), random.uniform(0.2, 3.0)
+    return int(leases * lease_ms) if wanted < BALANCING else 0
 
 
 def _workloads(names: Sequence[str]) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from fastness.testing.simulation.bugs import (
     across_ranges,
     in_one_range,
     of_caches,
+    of_memory,
     of_time_and_stores,
 )
 from fastness.testing.simulation.bugs.planting import BUGS, Bug, planted
@@ -18,6 +19,7 @@ __all__ = [
     "across_ranges",
     "in_one_range",
     "of_caches",
+    "of_memory",
     "of_time_and_stores",
     "planted",
 ]
