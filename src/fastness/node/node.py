@@ -85,6 +85,7 @@ class Node:
         self._held = HeldRanges(self._site)
         self._oracle = OracleSeat(self._site)
         self._site.draws.here = self._oracle.issue
+        self._site.draws.here = self._oracle.issue
         self._keeper = SessionKeeper(self._site)
         self._claims = Claims(self._site, self._keeper, self._held, self._oracle)
         self._flows = Flows(self._site, self._keeper, self._held, self._oracle, self._claims)

@@ -109,6 +109,17 @@ class OracleTerm:
             self._answer(block)
         self.raise_ceiling()
 
+    def issue(self, count: int) -> Timestamp | None:
+        """The first of a block for this node itself, `None` where it has to ask like others."""
+        if not (self.rested and self._runs()):
+            return None
+        self._observe()
+        first = self._role.issue(count)
+        if first is not None:
+            self._issued(first, count)
+            self.raise_ceiling()
+        return first
+
     def _runs(self) -> bool:
         return not self._closed and self.lease.left_ms(self._site.boot_ns()) > 0
 
@@ -116,9 +127,12 @@ class OracleTerm:
         clock = self._site.process.clock
         self._role.observe(clock.wall_ms(), clock.boot_ns())
 
-    def _answer(self, block: Block) -> None:
+    def _issued(self, first: Timestamp, count: int) -> None:
         self._site.counts.draws += 1
-        self._site.post.learn(block.first + block.count - 1)
+        self._site.post.learn(first + count - 1)
+
+    def _answer(self, block: Block) -> None:
+        self._issued(block.first, block.count)
         self._site.post.answer(
             block.caller.address, block.caller.number, Drawn(block.first, block.count)
         )
@@ -205,6 +219,10 @@ class OracleSeat:
         if self._term is None:
             raise moved("this node is not the oracle")
         self._term.draw(caller, count, reading=reading)
+
+    def issue(self, count: int) -> Timestamp | None:
+        """The first of a block for this node itself, `None` where it has to ask."""
+        return None if self._term is None else self._term.issue(count)
 
     def is_free(self, tenure: Tenure) -> bool:
         """Whether the role may be claimed, as far as is known."""

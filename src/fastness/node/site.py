@@ -107,7 +107,7 @@ class Site:
         self.view: ClusterView = self.coordination.view
         self.changed = Signal(process)
         """Something may be different at the coordinator: look."""
-        self.draws = Draws(self.post, self.calls, process.clock, self.view, self.changed.give)
+        self.draws = Draws(process, self.post, self.calls, self.view, self.changed.give)
         self.tenure: Tenure | None = None
         """The session this node lives under, none while it has lost one and has no other yet."""
         self.name = ""

@@ -80,10 +80,9 @@ class OracleRole:
         the highest timestamp issued once more. Whatever was committed before it asked is at or
         below that, and whatever is committed later is above it, or was waited for by its locks.
         """
-        if not self._queue:
-            first = self._oracle.issue(count)
-            if first is not None:
-                return Block(caller, first, count)
+        first = self.issue(count)
+        if first is not None:
+            return Block(caller, first, count)
         if reading and count == 1 and self._oracle.issued:
             return Block(caller, self._oracle.issued, 1)
         if len(self._queue) >= self._queued_max:
@@ -94,6 +93,10 @@ class OracleRole:
         self._queue.append((caller, count))
         self._queued += count
         return None
+
+    def issue(self, count: int) -> Timestamp | None:
+        """The first of a block at once, `None` where it would have to wait."""
+        return None if self._queue else self._oracle.issue(count)
 
     def ceiling_wanted(self) -> Timestamp:
         """The ceiling to make durable now, before it is in the way; 0 while it is high enough."""
