@@ -16,10 +16,7 @@ from fastness.laptop.daemon import running
 from fastness.laptop.postgres import Postgres, new_postgres, standby_of
 
 STANDBY = "standby"
-FAST = {
-    # Nothing of a test outlives it, so nothing needs to reach a disk but where it says so.
-    "full_page_writes": "on",
-    "fsync": "on",
+SETTINGS = {
     "shared_buffers": "64MB",
     "max_connections": "100",
     "max_wal_senders": "8",
@@ -31,10 +28,20 @@ _numbers = count(1)
 
 
 @contextmanager
+def killed_at_last(server: Postgres) -> Iterator[None]:
+    """A running server whose last checkpoint nobody waits for."""
+    with running(server.daemon):
+        try:
+            yield
+        finally:
+            server.daemon.kill()
+
+
+@contextmanager
 def postgres_server(folder: Path, programs: Path | None = None) -> Iterator[Postgres]:
     """A running server without a standby, stopped in the end."""
-    server = new_postgres(folder, FAST, programs=programs)
-    with running(server.daemon):
+    server = new_postgres(folder, SETTINGS, programs=programs)
+    with killed_at_last(server):
         yield server
 
 
@@ -92,10 +99,10 @@ class Pair:
 @contextmanager
 def postgres_pair(folder: Path) -> Iterator[Pair]:
     """A primary and a synchronous standby, stopped in the end."""
-    primary = new_postgres(folder / "primary", FAST)
-    with running(primary.daemon):
-        standby = standby_of(primary, folder / STANDBY, FAST)
-        with running(standby.daemon):
+    primary = new_postgres(folder / "primary", SETTINGS)
+    with killed_at_last(primary):
+        standby = standby_of(primary, folder / STANDBY, SETTINGS)
+        with killed_at_last(standby):
             execute(
                 primary.dsn(),
                 f"ALTER SYSTEM SET synchronous_standby_names = '{STANDBY}'",

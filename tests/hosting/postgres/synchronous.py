@@ -288,7 +288,7 @@ class SynchronousStore:
 
 
 class PostgresHome(Home):
-    """A database. A crash opens it anew beside whoever has it open."""
+    """A database; a crash is that of the client."""
 
     def __init__(self, dsn: str) -> None:
         self.dsn = dsn
@@ -302,6 +302,7 @@ class PostgresHome(Home):
 
     def crash(self, faults: Faults = no_faults) -> Store:
         """What was acknowledged is durable, so nothing is lost."""
+        self.close()
         return self.open(faults)
 
     def close(self) -> None:

@@ -1,0 +1,151 @@
+"""How many statements there are for how many batches, and that rewriting rows takes no space."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from fastness.errors import Fenced
+from fastness.hosting.remote import StoreAnswer, StoreRead
+from fastness.limits import Limits
+from fastness.storage.contract import Batch, RangeState
+from tests.hosting.postgres.reached import OnPostgres
+from tests.servers.postgres import execute, query
+from tests.storage.homes import commit
+
+pytestmark = pytest.mark.process
+
+RANGES = 64
+
+
+def counted(dsn: str) -> None:
+    """Have the server count the calls of functions in a database."""
+    execute(dsn, f"ALTER DATABASE {dsn.rpartition('/')[2]} SET track_functions = 'all'")
+
+
+def calls(dsn: str, function: str) -> int:
+    """How often it was called by connections that have ended."""
+    others = (
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+        " AND pid <> pg_backend_pid()"
+    )
+    while query(dsn, others)[0][0]:
+        pass
+    found = query(
+        dsn,
+        "SELECT coalesce(sum(calls), 0) FROM pg_stat_user_functions WHERE funcname = $1",
+        function,
+    )
+    return int(found[0][0])
+
+
+async def together(request: Callable[..., None], *arguments: tuple[object, ...]) -> list[Any]:
+    """Ask many things in one turn of the loop; the answers."""
+    answers = [asyncio.get_running_loop().create_future() for _one in arguments]
+    for one, answered in zip(arguments, answers, strict=True):
+        request(*one, answered.set_result)
+    return list(await asyncio.gather(*answers))
+
+
+@pytest.mark.parametrize("ranges", [1, RANGES])
+def test_batches_of_one_turn_share_a_statement(dsn: str, ranges: int) -> None:
+    """As many statements for 64 ranges as for one; each range is refused by itself."""
+    counted(dsn)
+    reached = OnPostgres(dsn)
+
+    async def scenario() -> None:
+        store = reached.store
+        states = await together(store.open_range, *((one, 1) for one in range(1, ranges + 1)))
+        assert all(isinstance(state, RangeState) for state in states)
+        batches = [
+            Batch(one, 1 if one % 7 else 2, 1, [commit(one, **{f"k{one}": "x"})])
+            for one in range(1, ranges + 1)
+        ]
+        answers = await together(store.apply, *((batch,) for batch in batches))
+        for batch, answer in zip(batches, answers, strict=True):
+            assert isinstance(answer, Fenced) if batch.epoch == 2 else answer is None
+        keys = [f"k{batch.range_id}".encode() for batch in batches]
+        requests = [
+            (StoreRead(batch.range_id, [key], 99),)
+            for batch, key in zip(batches, keys, strict=True)
+        ]
+        for batch, answer in zip(batches, await together(store.read, *requests), strict=True):
+            assert isinstance(answer, StoreAnswer)
+            there = batch.epoch == 1
+            assert (answer.cells[0] is not None, answer.number) == (there, int(there))
+
+    reached.run(scenario)
+    assert calls(dsn, "apply") == 1
+    assert calls(dsn, "write") + calls(dsn, "write_stage") <= 2
+
+
+def test_a_batch_that_cannot_be_written_takes_no_other_with_it(dsn: str) -> None:
+    """PostgreSQL refuses the statement: each batch of it is tried by itself."""
+    reached = OnPostgres(dsn)
+
+    async def scenario() -> None:
+        store = reached.store
+        await together(store.open_range, (1, 1), (2, 1))
+        # As a full disk would, for one key alone.
+        await asyncio.to_thread(
+            execute,
+            dsn,
+            "ALTER TABLE fastness.newest ADD CONSTRAINT refused CHECK (key <> 'bad')",
+        )
+        answers = await together(
+            store.apply,
+            (Batch(1, 1, 1, [commit(1, bad="x")]),),
+            (Batch(2, 1, 1, [commit(1, good="x")]),),
+        )
+        assert "refused" in str(answers[0])
+        assert answers[1] is None
+        settled = await together(store.settle, (1, 1, 1), (2, 1, 1))
+        assert settled == [False, True]
+
+    reached.run(scenario)
+
+
+def test_a_full_queue_of_reads_is_refused(dsn: str) -> None:
+    """Those beyond the limit hear it at once; the others are answered."""
+    reached = OnPostgres(dsn, limits=Limits(reads_queued=5))
+
+    async def scenario() -> None:
+        answers = await together(
+            reached.store.read, *((StoreRead(1, [b"a"], 1),) for _one in range(9))
+        )
+        answered = [isinstance(answer, StoreAnswer) for answer in answers]
+        assert answered == [True] * 5 + [False] * 4
+
+    reached.run(scenario)
+
+
+def test_rewriting_takes_no_space(dsn: str) -> None:
+    """A range's row and hot keys are rewritten in place, batch after batch, and history pruned."""
+    reached = OnPostgres(dsn)
+    rounds, keys = 40, [f"k{n}" for n in range(20)]
+
+    async def scenario() -> None:
+        await reached.opened(1)
+        sizes = []
+        for turn in range(rounds):
+            for number in range(turn * 10 + 1, turn * 10 + 11):
+                written = commit(number, **dict.fromkeys(keys, "x" * 50))
+                assert (
+                    await reached.ask(reached.store.apply, Batch(7, 1, number, [written])) is None
+                )
+            sizes.append(
+                await asyncio.to_thread(
+                    query,
+                    dsn,
+                    "SELECT pg_relation_size('fastness.ranges') / 8192,"
+                    " pg_relation_size('fastness.newest') / 8192",
+                )
+            )
+        (ranges, newest), (ranges_before, newest_before) = sizes[-1][0], sizes[rounds // 4][0]
+        assert (ranges, newest) == (ranges_before, newest_before)
+        assert ranges == 1
+
+    reached.run(scenario)
