@@ -15,7 +15,7 @@ from threading import Event, Thread
 from typing import Any, Self, TypeVar
 
 from fastness.limits import Limits
-from fastness.node import ServerNode
+from fastness.node import Gate, ServerNode
 from fastness.runtime import Clock
 from fastness.storage import MemoryStore, Store
 from fastness.transport import Authenticate, Grant, NetworkProcess, Peer, Role, bind, node_address
@@ -41,12 +41,14 @@ class RunningServer:
         clock: Clock | None = None,
         authenticate: Authenticate = admit_all,
         path: Path | None = None,
+        gate: Gate | None = None,
     ) -> None:
         """Serve `store` (memory, without one) at a Unix socket of its own, or at `path`."""
         self.limits = limits or Limits()
         self.store = store if store is not None else MemoryStore()
         self._clock = clock
         self._authenticate = authenticate
+        self._gate = gate
         # The path of a socket must be short, which `tmp_path` is not everywhere.
         self._folder: Path | None = None
         if path is None:
@@ -93,7 +95,7 @@ class RunningServer:
         self.process = NetworkProcess(
             node_address(listener.place), limits=self.limits, clock=self._clock
         )
-        self.node = ServerNode(self.process, self.store, self.limits)
+        self.node = ServerNode(self.process, self.store, self.limits, gate=self._gate)
         self.process.serve(listener, authenticate=self._authenticate)
         await self.node.start()
 

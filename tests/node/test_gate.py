@@ -24,7 +24,7 @@ class Counted:
         self._open = open_ones
         self._number = number
 
-    def ended(self) -> None:
+    def ended(self, _error: FastnessError | None) -> None:
         """It ends once."""
         del self._open[self._number]
 

@@ -21,7 +21,7 @@ from fastness.server.roles import ALLOWED
 from fastness.transport.framing import HEADER_BYTES, FrameSplitter
 from fastness.wire.figures import StoreFigures, TokenUse
 from fastness.wire.handshake import Control, decode_control, encode_control
-from fastness.wire.messages import Body, Frame, decode_frame, encode_frame
+from fastness.wire.messages import Body, Frame, decode_frame, encode_traced
 from fastness.wire.reports import RangeReport, StoreReport
 from tests.transport import vectors
 
@@ -166,7 +166,9 @@ def test_a_vector_is_read_and_written_alike(vector: dict[str, Any]) -> None:
     else:
         assert (len(messages), controls) == (1, [])
         decoded: Frame = decode_frame(messages[0])
-        again = encode_frame(decoded.kind, decoded.number, decoded.issued, decoded.body)
+        again = encode_traced(
+            decoded.kind, decoded.number, decoded.issued, decoded.body, decoded.trace
+        )
         assert again == frame[HEADER_BYTES:]
     assert vectors.plain(msgspec.msgpack.decode(frame[HEADER_BYTES:])) == vector["means"]
 

@@ -56,6 +56,7 @@ from fastness.wire.messages import (
     TakeRange,
     TransferLease,
     encode_frame,
+    encode_traced,
 )
 from fastness.wire.reports import NodeReport, RangeReport, ReportRequest, StoreReport
 
@@ -91,6 +92,9 @@ CONTROLS: dict[str, Control] = {
         "fastness", [1, 2], CLIENT, "", "unix:/run/fastness.sock", answers_pings=False
     ),
     "welcome": Welcome(1, NODE, "read-write", b"tenant/", "service", 33_554_432, 10_000),
+    "welcome of a server that takes traces": Welcome(
+        1, NODE, "admin", b"", "root", 33_554_432, 10_000, takes_traces=True
+    ),
     "ping": Ping(1),
     "pong": Pong(1),
     "turned away": Refusal("unauthenticated", "this token is unknown: get another"),
@@ -173,14 +177,22 @@ MESSAGES: dict[str, tuple[int, int, int, Body]] = {
     "rate limited": (ANSWER, 1, T, Refusal("rate_limited", "later", retry_after_ms=250)),
 }  # fmt: skip
 
+TRACE = bytes(range(1, 25)) + b"\x01"
+TRACED: dict[str, tuple[int, int, int, Body]] = {
+    "read that belongs to a trace": (CALL, 20, T, Read(7, 3, [b"a"])),
+}
+
 REFUSED: dict[str, tuple[bytes, str]] = {
     "no frame of a client": (b"GET / HTTP/1.1\r\n\r\n", "limit_exceeded"),
     "a frame too long": ((64 << 20).to_bytes(4, "big"), "limit_exceeded"),
     "an unknown frame of the transport": (control_frame(b"\x92\x63\x01"), "invalid_encoding"),
     "a message that is no array": (message_frame(b"\x01"), "invalid_encoding"),
     "a message cut short": (message_frame(b"\x95\x01\x00\x01\x00\x92"), "invalid_encoding"),
-    "a message of six elements": (
+    "a trace that is no bytes": (
         message_frame(b"\x96\x01\x00\x01\x00\x91\x3e\x00"), "invalid_encoding",
+    ),
+    "a message of seven elements": (
+        message_frame(b"\x97\x01\x00\x01\x00\x91\x3e\xc4\x00\x00"), "invalid_encoding",
     ),
     "another version": (message_frame(b"\x95\x02\x00\x01\x00\x91\x3e"), "protocol_mismatch"),
     "an unknown kind": (message_frame(b"\x95\x01\x03\x01\x00\x91\x3e"), "invalid_encoding"),
@@ -212,6 +224,8 @@ def vectors() -> list[dict[str, Any]]:
     frames = {name: control_frame(encode_control(one)) for name, one in CONTROLS.items()}
     for name, message in MESSAGES.items():
         frames[name] = message_frame(encode_frame(*message))
+    for name, message in TRACED.items():
+        frames[name] = message_frame(encode_traced(*message, TRACE))
     found = [
         {
             "name": name,

@@ -77,7 +77,7 @@ def open_remote(
         backing = BlockingBacking(
             process, seeds, limits, _access(asked, welcome, read_only, within)
         )
-        _connect(backing.core.calls, process, seeds)
+        connect_calls(backing.core.calls, process, seeds)
         return backing
 
     try:
@@ -134,11 +134,11 @@ async def dialed(
         access=access(welcome),
         closing=process.close,
     )
-    _connect(client.core.calls, process, seeds)
+    connect_calls(client.core.calls, process, seeds)
     return client
 
 
-def _connect(calls: Calls, process: Dialer, seeds: list[Address]) -> None:
+def connect_calls(calls: Calls, process: Dialer, seeds: list[Address]) -> None:
     """Tell the calls of a client what the network knows of its places."""
     calls.seeds = frozenset(seeds)
     process.undelivered = calls.undelivered
@@ -151,7 +151,12 @@ def _connect(calls: Calls, process: Dialer, seeds: list[Address]) -> None:
             return None
         return min(known, key=lambda error: not error.retryable)
 
+    def takes_traces(address: Address) -> bool:
+        welcome = process.welcome_of(address)
+        return welcome is not None and welcome.takes_traces
+
     calls.reason = reason
+    calls.takes_traces = takes_traces
 
 
 def _access(asked: RemoteUrl, welcome: Welcome, read_only: bool, within: bytes) -> Access:

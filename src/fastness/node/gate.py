@@ -19,8 +19,8 @@ from fastness.wire.messages import Frame
 class Work(Protocol):
     """One request that a range works on, for whoever keeps account of it."""
 
-    def ended(self) -> None:
-        """It is being answered. Called once, for each that began."""
+    def ended(self, error: FastnessError | None) -> None:
+        """It is being answered, or refused with `error`. Called once, for each that began."""
         ...
 
 
@@ -64,7 +64,7 @@ class _Unwatched:
 
     __slots__ = ()
 
-    def ended(self) -> None:
+    def ended(self, _error: FastnessError | None) -> None:
         """Nothing was kept."""
 
 

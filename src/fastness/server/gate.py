@@ -39,7 +39,7 @@ class Started:
         if access is not None:
             access.usage.in_flight += 1
 
-    def ended(self) -> None:
+    def ended(self, _error: FastnessError | None) -> None:
         """It is being answered: take note of how long it took."""
         access = self._access
         if access is not None:

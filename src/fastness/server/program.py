@@ -25,13 +25,14 @@ from typing import Any
 import msgspec
 
 from fastness.errors import Draining, FastnessError
-from fastness.node import ClusterNode
+from fastness.node import ClusterNode, Gate
 from fastness.runtime.clock import SystemClock
 from fastness.server.access import Access, AccessGrant
 from fastness.server.admin import Admin
 from fastness.server.authentication import Authenticator
 from fastness.server.certificates import server_context
 from fastness.server.doors import Doors, bind_doors
+from fastness.server.exporting import traced_gate
 from fastness.server.figures import Figures
 from fastness.server.gate import ServerGate
 from fastness.server.gateway import GatewayServer, serve_gateway
@@ -184,7 +185,10 @@ class Program:
         self._announce(announce, admin)
 
     async def _make_node(self, store_times: StoreTimes) -> ServedNode:
-        settings, process, gate = self.settings, self._process, self._gate
+        settings, process = self.settings, self._process
+        gate: Gate = self._gate
+        if settings.tracing.export:
+            gate = traced_gate(gate, self._stack)
         if settings.coordinator:
             return await cluster_node(settings, process, gate, self._authenticator, self._stack)
         return await single_node(settings, process, gate, store_times)

@@ -82,6 +82,18 @@ class LogSettings(msgspec.Struct, frozen=True, kw_only=True):
     ] = 1_000
 
 
+class TracingSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """The table `tracing`."""
+
+    export: Annotated[
+        bool,
+        Meta(
+            description="send a span for each request of a client that traces to the collector "
+            "that `OTEL_EXPORTER_OTLP_ENDPOINT` names; needs the extra `otel`"
+        ),
+    ] = False
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Everything; see the module's page."""
 
@@ -149,6 +161,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = 10_000
     tls: TlsSettings = TlsSettings()
     log: LogSettings = LogSettings()
+    tracing: TracingSettings = TracingSettings()
     limits: Limits = Limits()
 
 
@@ -220,7 +233,9 @@ SETTINGS: dict[str, Setting] = {setting.name: setting for setting in _of_struct(
 
 def settings_of(values: dict[str, Any]) -> Settings:
     """The settings that these values, by name, make with the defaults for the rest."""
-    tables: dict[str, dict[str, Any]] = {"": {}, "tls": {}, "log": {}, "limits": {}}
+    tables: dict[str, dict[str, Any]] = {
+        name: {} for name in ("", "tls", "log", "tracing", "limits")
+    }
     for name, value in values.items():
         table, _, key = name.rpartition(".")
         tables[table][key] = value
@@ -228,5 +243,6 @@ def settings_of(values: dict[str, Any]) -> Settings:
         **tables[""],
         tls=TlsSettings(**tables["tls"]),
         log=LogSettings(**tables["log"]),
+        tracing=TracingSettings(**tables["tracing"]),
         limits=Limits(**tables["limits"]),
     )

@@ -95,8 +95,12 @@ class TransactionCore:
         "_write_intervals",
         "_write_keys",
         "commit_timestamp",
+        "observer",
         "read_timestamp",
     )
+
+    observer: object
+    """What a layer before the database keeps with its transactions; unset where there is none."""
 
     def __init__(
         self,

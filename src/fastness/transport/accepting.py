@@ -193,6 +193,7 @@ class Acceptor:
             grant.token,
             host.limits.frame_bytes,
             host.limits.keepalive_ms,
+            takes_traces=True,
         )
 
     def _judge(self, hello: Hello, peer: Peer, authenticate: Authenticate) -> Grant:

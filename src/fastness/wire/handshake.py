@@ -73,6 +73,8 @@ class Welcome(msgspec.Struct, frozen=True, array_like=True, tag=91):
     """The name of the token the credential was found to be."""
     frame_bytes: int
     keepalive_ms: int
+    takes_traces: bool = False
+    """Whether messages may carry a trace; a peer that does not know them refuses the frame."""
 
 
 class Ping(msgspec.Struct, frozen=True, array_like=True, tag=92):

@@ -3,6 +3,7 @@
 ::
 
     frame = msgpack array [version, kind, number, issued, body]
+            or, from a client that traces, [version, kind, number, issued, body, trace]
 
     CALL    a request; `number` is chosen by the sender and comes back in the answer
     ANSWER  the answer to the call of that number
@@ -43,8 +44,8 @@ from fastness.ranges.requests import (
     Resolved,
 )
 from fastness.wire.figures import FiguresAnswer, FiguresRequest
-
 from fastness.wire.reports import NodeReport, ReportRequest
+
 PROTOCOL = 1
 FRAME_BYTES_MAX = 32 * 1024 * 1024
 
@@ -158,9 +159,9 @@ Body = (
     | Drain
     | FiguresRequest
     | FiguresAnswer
-    | Refusal
     | ReportRequest
     | NodeReport
+    | Refusal
 )
 
 
@@ -183,6 +184,18 @@ class Frame(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
     number: int
     issued: Timestamp
     body: Body
+    trace: bytes = b""
+    """The span this belongs to, as `tracing.context` packs it; to be ignored where it is not."""
+
+
+class _Plain(msgspec.Struct, array_like=True):
+    """A frame as nearly all are, so that those without a trace carry nothing of it."""
+
+    version: int
+    kind: int
+    number: int
+    issued: Timestamp
+    body: Body
 
 
 class _Head(msgspec.Struct, array_like=True):
@@ -196,7 +209,14 @@ _decode_head = msgspec.msgpack.Decoder(_Head).decode
 
 def encode_frame(kind: int, number: int, issued: Timestamp, body: Body) -> bytes:
     """The bytes of a frame."""
-    return _encode(Frame(PROTOCOL, kind, number, issued, body))
+    return _encode(_Plain(PROTOCOL, kind, number, issued, body))
+
+
+def encode_traced(kind: int, number: int, issued: Timestamp, body: Body, trace: bytes) -> bytes:
+    """The bytes of a frame for a peer that takes traces; an empty one is left out."""
+    if not trace:
+        return encode_frame(kind, number, issued, body)
+    return _encode(Frame(PROTOCOL, kind, number, issued, body, trace))
 
 
 def decode_frame(data: bytes) -> Frame:

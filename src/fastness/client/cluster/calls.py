@@ -31,6 +31,7 @@ from fastness.wire.messages import (
     Refusal,
     decode_frame,
     encode_frame,
+    encode_traced,
 )
 
 Reply = Body | None
@@ -58,6 +59,13 @@ class Sleeper(Protocol):
 Unsent = Callable[[FastnessError], None]
 """Told why a call certainly never left."""
 
+Tracing = Callable[[], bytes]
+"""The span that is under way, as it travels; empty where there is none."""
+
+
+def _nobody(_address: Address) -> bool:
+    return False
+
 
 class Calls:
     """The calls of one client that are not answered yet."""
@@ -68,6 +76,8 @@ class Calls:
         self.issued: Timestamp = 0
         """The newest timestamp this process knows to have been issued."""
         self.counts = CallCounts()
+        self.tracing: Tracing | None = None
+        """Says which span a call belongs to; none where nobody traces."""
         self.noticed: Callable[[Address, Body], None] | None = None
         """Who is told of notices."""
         self._waits_ns = limits.call_ms * 1_000_000
@@ -83,6 +93,8 @@ class Calls:
         """Addresses of whoever is there: an answer comes from another, its own."""
         self.reason: Callable[[], FastnessError | None] | None = None
         """Says why the network leads nowhere, as far as it knows; for what errors say."""
+        self.takes_traces: Callable[[Address], bool] = _nobody
+        """Whether somebody takes frames with a trace."""
         self.sleeping: dict[Sleeper, None] = {}
         """Who pauses: woken when the client closes."""
         process.listen(self._receive)
@@ -97,11 +109,13 @@ class Calls:
         done: Callable[[Reply], None],
         *,
         unsent: Unsent | None = None,
+        trace: bytes | None = None,
     ) -> int:
         """Send a call; `done` gets the answer or `None`, once. Answers its number.
 
         `unsent` is called instead of `done`, or after it got `None`, if the call certainly never
-        left; without it `done` gets a refusal then.
+        left; without it `done` gets a refusal then. `trace` is what it belongs to, without it
+        what is under way here.
         """
         self.require_open()
         if len(self._open) >= self._limit:
@@ -115,10 +129,24 @@ class Calls:
             if len(self._unsent) > 2 * self._limit:
                 del self._unsent[next(iter(self._unsent))]
         self._open[number] = (process.clock.boot_ns() + self._waits_ns, to, done)
-        process.send(to, encode_frame(CALL, number, self.issued, body))
+        if self.tracing is None:
+            data = encode_frame(CALL, number, self.issued, body)
+        else:
+            span = self._traced(self.tracing, to, trace)
+            data = encode_traced(CALL, number, self.issued, body, span)
+        process.send(to, data)
         if self._timer is None:
             self._timer = process.call_later(self._waits_ns / 1e6, self._expire)
         return number
+
+    def _traced(self, tracing: Tracing, to: Address, trace: bytes | None) -> bytes:
+        if not self.takes_traces(to):
+            return b""
+        return tracing() if trace is None else trace
+
+    def trace_here(self) -> bytes | None:
+        """What is under way here, for calls that belong to it and are sent from elsewhere."""
+        return None if self.tracing is None else self.tracing()
 
     def require_open(self) -> None:
         """Raise `DatabaseClosed` once the client was closed, or in a forked child."""

@@ -60,10 +60,15 @@ class CommitCounts:
 class _Running:
     """A commit under way."""
 
-    __slots__ = ("began_ns", "due_ns", "hold", "machine", "pace", "waiters")
+    __slots__ = ("began_ns", "due_ns", "hold", "machine", "pace", "trace", "waiters")
 
     def __init__(
-        self, machine: CommitMachine, began_ns: int, due_ns: int, hold: Hold | None
+        self,
+        machine: CommitMachine,
+        began_ns: int,
+        due_ns: int,
+        hold: Hold | None,
+        trace: bytes | None,
     ) -> None:
         self.machine = machine
         self.began_ns = began_ns
@@ -72,6 +77,8 @@ class _Running:
         """When it is given up, by the boot clock."""
         self.pace: Pace | None = None
         self.hold = hold
+        self.trace = trace
+        """What it belongs to: most of its messages are sent once others arrived."""
         self.waiters: list[asyncio.Future[Ended]] = []
 
 
@@ -150,7 +157,7 @@ class Commits:
             lease_of=_no_lease if hold is None else self._lease_of,
         )
         now_ns = calls.process.clock.boot_ns()
-        running = _Running(machine, now_ns, now_ns + self._lasts_ns, hold)
+        running = _Running(machine, now_ns, now_ns + self._lasts_ns, hold, calls.trace_here())
         self._running[identity] = running
         if self._timer is None:
             # One for all: nearly every commit ends long before.
@@ -191,7 +198,11 @@ class Commits:
         unsent = partial(self._unsent, running, send.number)
         try:
             self._calls.call(
-                send.to, send.body, partial(self._answered, running, send.number), unsent=unsent
+                send.to,
+                send.body,
+                partial(self._answered, running, send.number),
+                unsent=unsent,
+                trace=running.trace,
             )
         except FastnessError as error:
             # As if nobody had been there to take it.

@@ -3,7 +3,6 @@
 ============  ====================================================================================
 faults        `Faults`: what the next commits and reads meet
 faulty        `faulty(database, faults)`: a database of any engine that meets them
-backings      the seam it stands at: layers between a face and its backing
 homes         an empty database per test: memory, a directory, a key space at a server
 serving       `ServerProcess`: a real server on what is free
 ============  ====================================================================================

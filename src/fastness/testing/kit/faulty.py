@@ -18,8 +18,8 @@ from collections.abc import Sequence
 from typing import ClassVar, TypeVar, overload
 
 from fastness import AsyncDatabase, AsyncTransaction, Database, Page, Timestamp, Transaction
+from fastness.client.passing import AsyncPassingBacking, PassingBacking
 from fastness.errors import MaybeCommitted
-from fastness.testing.kit.backings import AsyncPassingBacking, PassingBacking
 from fastness.testing.kit.faults import Fault, FaultKind, Faults
 from fastness.transactions import TransactionCore, TransactionState
 

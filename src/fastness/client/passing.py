@@ -11,20 +11,17 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
-from fastness import (
-    AsyncDatabase,
-    AsyncTransaction,
-    Database,
-    DatabaseStat,
-    Freshness,
-    Timestamp,
-    Transaction,
-    Watch,
-)
+from fastness.client.async_database import AsyncDatabase
 from fastness.client.cache_audit import CacheAudit
+from fastness.client.database import Database
 from fastness.client.embedded import Embedded
+from fastness.client.figures import DatabaseStat
+from fastness.client.freshness import Freshness
 from fastness.client.running import AsyncAttempts, Attempts
+from fastness.client.transaction import AsyncTransaction, Transaction
+from fastness.encoding.timestamps import Timestamp
 from fastness.errors import FastnessError
+from fastness.hosting import Watch
 from fastness.model import IndexOf, Record, TotalOf
 
 
