@@ -50,8 +50,9 @@ def test_the_codes_on_the_page_exist() -> None:
     rows = [line.split("|")[1] for line in text.splitlines() if line.startswith("| `")]
     told = {code for row in rows for code in re.findall(r"`([a-z_]+)`", row)}
     assert told
-    assert told <= set(_codes(FastnessError))
+    assert told <= set(codes(FastnessError))
 
 
-def _codes(kind: type[FastnessError]) -> list[str]:
-    return [kind.code, *(code for one in kind.__subclasses__() for code in _codes(one))]
+def codes(kind: type[FastnessError]) -> list[str]:
+    """The codes of an error and of all below it."""
+    return [kind.code, *(code for one in kind.__subclasses__() for code in codes(one))]

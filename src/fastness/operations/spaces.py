@@ -4,6 +4,7 @@
 
     00 .. ff      keys and values
     ff 01, ff 02  typed records and their schema
+    ff 03         answers of transactions over HTTP, by the ids their senders gave
     ff 04         marks of operations: of this database alone, so not copied
 """
 
