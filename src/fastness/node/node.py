@@ -85,7 +85,6 @@ class Node:
         self._held = HeldRanges(self._site)
         self._oracle = OracleSeat(self._site)
         self._site.draws.here = self._oracle.issue
-        self._site.draws.here = self._oracle.issue
         self._keeper = SessionKeeper(self._site)
         self._claims = Claims(self._site, self._keeper, self._held, self._oracle)
         self._flows = Flows(self._site, self._keeper, self._held, self._oracle, self._claims)
@@ -132,6 +131,11 @@ class Node:
         site = self._site
         alive = site.tenure is not None and site.tenure.alive
         return alive and not site.draining and bool(site.view.ranges)
+
+    @property
+    def is_draining(self) -> bool:
+        """Whether it was told to hand everything over."""
+        return self._site.draining
 
     @property
     def session_refusal(self) -> FastnessError | None:
