@@ -75,6 +75,22 @@ def test_certificates_are_renewed(tmp_path: Path) -> None:
         play(scenario())
 
 
+def test_the_certificate_of_the_admin_pages_is_renewed(tmp_path: Path) -> None:
+    """Admin pages that other machines reach show the new one too."""
+    certificate, key = tmp_path / "server.pem", tmp_path / "server.key"
+    shutil.copy(CERTIFICATES / "server.pem", certificate)
+    shutil.copy(CERTIFICATES / "server.key", key)
+    words = ("--tls-cert", certificate, "--tls-key", key, "--admin", "0.0.0.0:0")
+    with serving(tmp_path / "data", *words) as server:
+        assert server.told["admin"].startswith("https://")
+        place = ("127.0.0.1", int(server.told["admin"].rpartition(":")[2]))
+        before = ssl.get_server_certificate(place)
+        shutil.copy(CERTIFICATES / "client.pem", certificate)
+        shutil.copy(CERTIFICATES / "client.key", key)
+        reload(server, "reloaded")
+        assert ssl.get_server_certificate(place) != before
+
+
 def test_tokens_are_introduced(tmp_path: Path) -> None:
     """A server that had none and is given some ends the access of everybody without."""
     path, tokens = tmp_path / "fastness.toml", tmp_path / "tokens.json"

@@ -7,7 +7,7 @@ that a wrong token or certificate is told here and not by a read that nobody ans
 from __future__ import annotations
 
 import ssl
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 from fastness.client.async_database import AsyncDatabase
@@ -21,7 +21,7 @@ from fastness.errors import FastnessError, InvalidOption, SchemaError, Unreachab
 from fastness.limits import Limits
 from fastness.model import Record
 from fastness.runtime.process import Address
-from fastness.transport import NetworkProcess
+from fastness.transport import NetworkProcess, Place
 from fastness.transport.blocking import BlockingProcess
 from fastness.transport.dialing import Lost, Undelivered
 from fastness.wire.handshake import Role, Welcome
@@ -105,7 +105,15 @@ async def open_remote_async(
     """A database behind a server, for the tasks of the running loop; as `open_remote`."""
     asked = parse_url(url)
     limits = asked.limits_over(checked_limits(limits))
-    client = await dialed(asked, limits, lambda welcome: _access(asked, welcome, read_only, within))
+    process = NetworkProcess(
+        limits=limits, credential=asked.token, tls=tls_context(asked), agent=AGENT
+    )
+    client = await dialed(
+        process,
+        asked.places,
+        limits,
+        lambda welcome: _access(asked, welcome, read_only, within),
+    )
     try:
         await client.use(*_classes(schema))
     except BaseException:
@@ -115,13 +123,16 @@ async def open_remote_async(
 
 
 async def dialed(
-    asked: RemoteUrl, limits: Limits, access: Callable[[Welcome], Access]
+    process: NetworkProcess,
+    places: Sequence[Place],
+    limits: Limits,
+    access: Callable[[Welcome], Access],
 ) -> ClusterClient:
-    """A client over a connection that is open; `access` judges what it was granted."""
-    process = NetworkProcess(
-        limits=limits, credential=asked.token, tls=tls_context(asked), agent=AGENT
-    )
-    seeds = [str(place) for place in asked.places]
+    """A client over a connection that is open; `access` judges what it was granted.
+
+    The process is the client's from now on, and is closed with it, or where none can be made.
+    """
+    seeds = [str(place) for place in places]
     try:
         welcome = await reached(process, seeds)
     except BaseException:

@@ -94,6 +94,7 @@ class Program:
         self._asked_to_stop = asyncio.Event()
         self._told_to_hurry = asyncio.Event()
         self._watchdog: asyncio.TimerHandle | None = None
+        self._admin: HttpServer | None = None
         self._gateway: GatewayServer | None = None
         # Made by `_start`.
         self._doors: Doors
@@ -211,14 +212,15 @@ class Program:
             figures,
             self._authenticator,
             about=self._about(),
-            is_draining=self._is_draining,
+            is_draining=self._asked_to_stop.is_set,
             sessions=self._process.sessions,
         )
         # Tokens must not travel in the clear beyond this machine.
         remote = not is_local(place_of(settings.admin))
         tls = server_context(settings.tls) if remote else None
-        server = await listen_http(settings.admin, admin, tls=tls)
+        server = await listen_http(settings.admin, admin, limits=settings.limits, tls=tls)
         self._stack.push_async_callback(server.close)
+        self._admin = server
         return server
 
     async def _start_gateway(self) -> None:
@@ -240,12 +242,6 @@ class Program:
 
     def _admin_url(self, admin: HttpServer) -> str:
         encrypted = bool(self.settings.tls.certificate) and not is_local(admin.place)
-    def _is_draining(self) -> bool:
-        """Whether it was told to stop, or, as a node of a cluster, to hand everything over."""
-        node = self._node
-        asked = isinstance(node, ClusterNode) and node.node.is_draining
-        return asked or self._asked_to_stop.is_set()
-
         return f"{'https' if encrypted else 'http'}://{admin.place}"
 
     def _about(self) -> dict[str, object]:
@@ -346,6 +342,8 @@ class Program:
         ]
         self._configuration = found
         self._doors.renew(tls)
+        if self._admin is not None and self._admin.tls is not None and tls is not None:
+            self._admin.tls = tls
         if self._gateway is not None and not self._gateway.renew(tls):
             event(_log, logging.WARNING, "gateway", problem="whether it speaks TLS: restart")
         self._tokens = tokens

@@ -23,6 +23,8 @@ C = TypeVar("C", bytes, str)
 
 FIRST_STEP = 16
 """Entries read first, before it is known how large they are."""
+STEP_MAX = 1_000
+"""Entries, and operations, that are worked on in one turn of the loop: others wait for it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,7 +99,7 @@ async def paged(
 
 def next_step(step: int, entries: int, size: int, left: int) -> int:
     """How many entries to read next, after so many of this size."""
-    return max(1, min(step * 4, left * max(entries, 1) // max(size, 1)))
+    return max(1, min(step * 4, STEP_MAX, left * max(entries, 1) // max(size, 1)))
 
 
 __all__ = ["Call", "Handler", "Response", "next_step", "paged"]

@@ -16,15 +16,16 @@ from dataclasses import dataclass, field
 from fastness.client.cluster import ClusterClient
 from fastness.client.cluster.access import Access as ClientAccess
 from fastness.client.remote import dialed
-from fastness.client.urls import RemoteUrl
 from fastness.errors import FastnessError, Overloaded
 from fastness.limits import Limits
 from fastness.model.by_name import RebuiltSchemas
 from fastness.runtime.clock import NANOSECONDS_PER_MILLISECOND, Clock
 from fastness.server.access import Access
 from fastness.transport.addresses import Place
+from fastness.transport.network import NetworkProcess
 from fastness.wire.handshake import Welcome
 
+AGENT = "fastness-gateway"
 IDLE_MS = 60_000
 """How long a client is kept that nobody uses."""
 SWEEP_S = 10.0
@@ -147,15 +148,19 @@ async def _closed(held: Held) -> None:
     await client.close()
 
 
-def opener(place: Place, limits: Limits) -> OpenClient:
-    """Makes clients of the node behind a place."""
+def opener(place: Place, node: NetworkProcess, limits: Limits) -> OpenClient:
+    """Makes clients of the node behind a place, and with it of the cluster it belongs to.
+
+    They dial the other nodes by TLS where this one does.
+    """
 
     def access(welcome: Welcome) -> ClientAccess:
         # Whether it may write is for the node to say, in the words it says it to everybody.
         return ClientAccess(url="gateway", space=welcome.prefix)
 
     async def opened(credential: str) -> ClusterClient:
-        return await dialed(RemoteUrl(places=(place,), token=credential), limits, access)
+        process = NetworkProcess(limits=limits, credential=credential, tls=node.tls, agent=AGENT)
+        return await dialed(process, (place,), limits, access)
 
     return opened
 

@@ -33,6 +33,8 @@ from fastness.server.gateway.strict_json import converted, document_of, texts_co
 from fastness.server.http import Request, Response, json_response
 
 COME_BACK_MS = 1_000
+AT_ONCE_BYTES = 64 * 1024
+"""Longer bodies are decoded on a thread: the loop, and with it the whole node, goes on."""
 
 
 class Gateway:
@@ -86,7 +88,7 @@ class Gateway:
         access = self._admitted(request)
         query = _query(request, route)
         headers = _headers(request, route)
-        body = _body(request, route)
+        body = await _body(request, route)
         async with self._clients.lent(request.bearer, access) as (client, held):
             answer = await route.handler(
                 Call(
@@ -173,12 +175,18 @@ def _headers(request: Request, route: Route) -> Any:  # noqa: ANN401 - as the ro
     return texts_converted(given, route.headers, "the headers")
 
 
-def _body(request: Request, route: Route) -> Any:  # noqa: ANN401 - as the route says
+async def _body(request: Request, route: Route) -> Any:  # noqa: ANN401 - as the route says
     if route.body is not None:
-        return converted(document_of(request.body), route.body, "the body")
+        if len(request.body) > AT_ONCE_BYTES:
+            return await asyncio.to_thread(_decoded, request.body, route)
+        return _decoded(request.body, route)
     if request.body:
         raise InvalidOption(f"{route.method} of {ROOT}{route.path} takes no body: leave it out")
     return None
+
+
+def _decoded(body: bytes, route: Route) -> Any:  # noqa: ANN401 - as the route says
+    return converted(document_of(body), route.body, "the body")
 
 
 def _refused(status: HTTPStatus, message: str) -> Response:

@@ -109,31 +109,34 @@ async def scan(call: Call) -> Scanned:
 
     async def page(
         count: int, continuation: bytes | None
-    ) -> tuple[list[tuple[bytes, bytes]], bytes | None]:
+    ) -> tuple[list[tuple[Entry, int]], bytes | None]:
         found = await tx.scan(
             begin, end, limit=count, reverse=asked.reverse, continuation=continuation
         )
-        return found.entries, found.continuation
+        return [shown(key, value) for key, value in found.entries], found.continuation
+
+    def shown(key: bytes, value: bytes) -> tuple[Entry, int]:
+        entry = Entry(
+            key=shown_key(key, asked.show_keys), value=shown_value(value, asked.show_values)
+        )
+        return entry, len(key) + len(value)
 
     entries, continuation = await paged(
         page,
-        _entry_size,
+        _size_of,
         limit=require_limit(asked.limit, call.limits),
         bytes_max=call.limits.http_answer_bytes,
         continuation=None if asked.continuation is None else asked.continuation.encode(),
     )
     return Scanned(
-        entries=[
-            Entry(key=shown_key(key, asked.show_keys), value=shown_value(value, asked.show_values))
-            for key, value in entries
-        ],
+        entries=[entry for entry, _size in entries],
         continuation=None if continuation is None else continuation.decode(),
         read_timestamp=str(tx.read_timestamp),
     )
 
 
-def _entry_size(entry: tuple[bytes, bytes]) -> int:
-    return len(entry[0]) + len(entry[1])
+def _size_of(shown: tuple[Entry, int]) -> int:
+    return shown[1]
 
 
 async def now(call: Call) -> Now:

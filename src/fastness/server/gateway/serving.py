@@ -86,7 +86,7 @@ async def serve_gateway(
     """
     place = UnixPlace(str(Path(tempfile.mkdtemp(prefix="fastness-")) / "node"))
     door = bind(place)
-    clients = TokenClients(opener(place, limits), limits, clock)
+    clients = TokenClients(opener(place, process, limits), limits, clock)
     gateway = Gateway(authenticator, clients, limits, clock)
     try:
         http = await listen_http(where, gateway, limits=limits, tls=tls)

@@ -9,6 +9,7 @@ With an id, what was answered is kept beside the data, by the very transaction, 
 
 from __future__ import annotations
 
+import asyncio
 from base64 import b64encode
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -35,7 +36,7 @@ from fastness.errors import (
 from fastness.invariants import present
 from fastness.ranges import versionstamp
 from fastness.server.gateway import operations
-from fastness.server.gateway.calls import Call
+from fastness.server.gateway.calls import STEP_MAX, Call
 from fastness.server.gateway.encodings import key_bytes, value_bytes
 from fastness.server.gateway.keys import interval_of
 from fastness.server.gateway.operations import Committed, Precondition, Transaction
@@ -232,7 +233,9 @@ async def _operate(
 ) -> None:
     writes: RecordWrites | None = None
     now_ms = call.clock.wall_ms()
-    for one in asked:
+    for at, one in enumerate(asked, start=1):
+        if at % STEP_MAX == 0:
+            await asyncio.sleep(0)
         if isinstance(one, operations.SetKey):
             expires_at = _expiry(one.expires_at, one.ttl_ms, now_ms)
             tx.set(key_bytes(one.key), value_bytes(one.value), expires_at=expires_at)
