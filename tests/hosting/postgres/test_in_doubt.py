@@ -15,7 +15,7 @@ from typing import Any
 import asyncpg  # type: ignore[import-untyped]  # it ships no types
 import pytest
 
-from fastness.errors import FastnessError, Fenced, Unreachable
+from fastness.errors import FastnessError, Fenced, StoreUnavailable, Unreachable
 from fastness.hosting.postgres.connecting import UncancelledConnection
 from fastness.hosting.remote import StoreAnswer, StoreRead
 from fastness.laptop.postgres import Postgres
@@ -23,7 +23,7 @@ from fastness.limits import Limits
 from fastness.storage.contract import RangeState
 from tests.hosting.postgres.reached import OnPostgres
 from tests.hosting.remote_conformance import RANGE, batch, values
-from tests.servers.postgres import Pair, new_database, postgres_pair, query
+from tests.servers.postgres import Pair, execute, new_database, postgres_pair, query
 from tests.servers.relay import Relay
 
 pytestmark = pytest.mark.process
@@ -44,15 +44,26 @@ def pair(tmp_path: Path) -> Iterator[Pair]:
 class OnPair(OnPostgres):
     """A store on a primary with a standby."""
 
-    def __init__(self, pair: Pair) -> None:
+    def __init__(self, pair: Pair, *, allow_unreplicated: bool = True) -> None:
         # Once the standby was promoted it waits for nobody: there is no third server.
-        super().__init__(pair.dsn(), limits=Limits(store_wait_ms=500))
+        super().__init__(
+            pair.dsn(),
+            allow_unreplicated=allow_unreplicated,
+            # One writer: once it has written it is connected.
+            limits=Limits(store_wait_ms=500, store_writers=1),
+        )
 
     def begin(self, request: Callable[..., None], *args: object) -> asyncio.Future[Any]:
         """Ask the store; the answer comes later."""
         answered: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         request(*args, answered.set_result)
         return answered
+
+    async def refusal(self, alive: Postgres, *, is_one: bool) -> FastnessError | None:
+        """Why writes are refused, once they are, or no more; `alive` is asked meanwhile."""
+        while (self.store.refusal is not None) is not is_one:
+            await asyncio.to_thread(query, alive.dsn(), "SELECT 1")
+        return self.store.refusal
 
     async def settled(self, epoch: int, number: int) -> bool | Fenced:
         """Ask what became of a batch until somebody knows, as a node does."""
@@ -260,6 +271,61 @@ def test_an_epoch_is_opened_after_a_batch_that_waits(pair: Pair) -> None:
             assert isinstance(late, Fenced)
         finally:
             await other.close()
+
+    reached.run(scenario)
+
+
+def test_a_primary_that_waits_for_nobody_any_more_is_left(pair: Pair) -> None:
+    """As Patroni makes one without strict mode: writes are refused until it waits again."""
+    reached = OnPair(pair, allow_unreplicated=False)
+
+    async def scenario() -> None:
+        store = reached.postgres
+        await reached.opened(1)
+        before = "ALTER SYSTEM SET synchronous_standby_names = 'standby'"
+        for statement in ("ALTER SYSTEM SET synchronous_standby_names = ''", before):
+            await asyncio.to_thread(
+                execute, pair.primary.dsn(), statement, "SELECT pg_reload_conf()"
+            )
+            refusal = await reached.refusal(pair.primary, is_one=statement != before)
+            if refusal is not None:
+                assert isinstance(refusal, StoreUnavailable)
+                assert "synchronous_standby_names" in str(refusal)
+                refused = await reached.ask(store.apply, batch(1, 1, a="1"))
+                assert isinstance(refused, Unreachable)
+        assert await reached.settled(1, 1) is False
+        assert await reached.ask(store.apply, batch(1, 2, a="2")) is None
+
+    reached.run(scenario)
+
+
+def test_a_paused_primary_is_told_apart_from_one_that_was_replaced(pair: Pair) -> None:
+    """Nothing is given up while nobody else is primary; once somebody is, all goes there."""
+    reached = OnPair(pair)
+
+    async def scenario() -> None:
+        store = reached.postgres
+        await reached.opened(1)
+        assert await reached.ask(store.apply, batch(1, 1, a="1")) is None
+        drops = store.drops
+        pair.primary.daemon.pause()
+        applied = reached.begin(store.apply, batch(1, 2, a="2"))
+        assert isinstance(await reached.refusal(pair.standby, is_one=True), Unreachable)
+        assert not applied.done()
+        pair.primary.daemon.resume()
+        assert await applied is None
+        await reached.refusal(pair.standby, is_one=False)
+        assert store.drops == drops
+        pair.primary.daemon.pause()
+        try:
+            await asyncio.to_thread(pair.promote)
+            applied = reached.begin(store.apply, batch(1, 3, a="3"))
+            assert isinstance(await applied, Unreachable)
+            assert await reached.settled(1, 3) is False
+            assert await reached.ask(store.apply, batch(1, 4, a="4")) is None
+            assert values(await reached.read_at_last(b"a")) == [b"4"]
+        finally:
+            pair.primary.daemon.resume()
 
     reached.run(scenario)
 

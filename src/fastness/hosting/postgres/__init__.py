@@ -3,11 +3,12 @@
 ::
 
     store       PostgresStore: a `RemoteStore`; what waits is gathered, lanes carry it out
-      lanes       one connection each: of batches, questions, pruning, reads
-      primary     finds the primary, believes it after a barrier, drops it when in doubt
-        connecting, checks     the hosts of a DSN; what a server must be set to
-      batches     batches of ranges <-> arrays of one statement
+      applying    the lanes of batches;  batches: ranges' batches <-> arrays of one statement
       reading     requests to read <-> one statement
+      places      how far pruning has come
+      lanes       connections, one each, that share a queue
+      primary     finds the primary, believes it after a barrier, drops it when in doubt
+        connecting, checks, failures    hosts of a DSN; what a server must be set to; its errors
     preparing   the schema, its migrations, whose store it is
     schema/     the tables and functions, one file a migration
 

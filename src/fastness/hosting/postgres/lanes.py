@@ -7,11 +7,91 @@ from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import Any, Generic, TypeVar
 
-from fastness.errors import DatabaseClosed, FastnessError
-from fastness.hosting.postgres.primary import Lane, Primary
+import asyncpg  # type: ignore[import-untyped]  # it ships no types
+
+from fastness.errors import DatabaseClosed, FastnessError, Unreachable
+from fastness.hosting.postgres.failures import IN_DOUBT, is_lost
+from fastness.hosting.postgres.primary import STALL_S, Primary
 from fastness.runtime.process import Process
 
 Job = TypeVar("Job")
+
+
+class Lane:
+    """One connection to whoever is primary, made anew when it is another; one call at a time."""
+
+    __slots__ = ("_began", "_connection", "_generation", "_loop", "_primary", "_warnings")
+
+    def __init__(self, primary: Primary) -> None:
+        self._primary = primary
+        primary.serve(self)
+        self._loop = asyncio.get_running_loop()
+        self._connection: Any = None
+        self._generation = -1
+        self._warnings: list[object] = []
+        """Said while the statement is under way."""
+        self._began: float | None = None
+
+    async def fetch(self, statement: str, *args: object) -> list[Any]:
+        """The rows of one statement, a transaction of its own: one round trip.
+
+        `Unreachable` where it may or may not have been carried out.
+        """
+        primary = self._primary
+        generation, connection = self._generation, self._connection
+        if connection is None:
+            raise Unreachable("the store's connections were dropped: nothing was sent")
+        self._warnings.clear()
+        self._began = self._loop.time()
+        try:
+            rows: list[Any] = await connection.fetch(statement, *args)
+        except Exception as error:
+            if is_lost(error) or self._warnings:
+                primary.drop(generation, f"{type(error).__name__}: {error}")
+                raise Unreachable(
+                    f"the store's connection was lost ({error}): {IN_DOUBT}"
+                ) from error
+            raise
+        finally:
+            self._began = None
+        if self._warnings:
+            primary.drop(generation, f"it warned: {self._warnings[0]}")
+            raise Unreachable(f"the store warned ({self._warnings[0]}): {IN_DOUBT}")
+        if generation != primary.generation:
+            raise Unreachable(f"the store's connections were dropped meanwhile: {IN_DOUBT}")
+        return rows
+
+    async def ready(self, patience_s: float) -> None:
+        """Have a connection to the primary; `Unreachable` where there is none in time."""
+        primary = self._primary
+        generation = await primary.connected(patience_s)
+        if self._connection is None or self._generation != generation:
+            self.cut()
+            self._began = self._loop.time()
+            try:
+                async with asyncio.timeout(patience_s):
+                    connection = await primary.another_connection(generation)
+            except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+                primary.look()
+                raise Unreachable(f"the store could not be connected to: {error!r}") from error
+            finally:
+                self._began = None
+            connection.add_log_listener(self._warned)
+            self._connection, self._generation = connection, generation
+
+    def is_stalled(self) -> bool:
+        """Whether what is under way has been for long."""
+        return self._began is not None and self._loop.time() - self._began > STALL_S
+
+    def cut(self) -> None:
+        """End the connection at once; the server is not told to stop."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.terminate()
+
+    def _warned(self, _connection: object, message: object) -> None:
+        self._warnings.append(message)
+
 
 Take = Callable[[deque[Job]], list[Job]]
 """Takes from what waits what is to go off together: something, if anything waits."""
@@ -44,7 +124,7 @@ class Lanes(Generic[Job]):
         self._refuse = refuse
         self._process = process
         self._tasks = [
-            process.spawn(self._run(primary.lane()), name=f"fastness store: {name} {number}")
+            process.spawn(self._run(Lane(primary)), name=f"fastness store: {name} {number}")
             for number in range(count)
         ]
 

@@ -8,15 +8,25 @@ different comes in a new one, which nodes of the version before must be able to 
 
 from __future__ import annotations
 
+import asyncio
 import re
 import secrets
+from collections.abc import Callable, Coroutine
 from importlib import resources
 from typing import Any, NamedTuple
 
+import asyncpg  # type: ignore[import-untyped]  # it ships no types
+
 from fastness.errors import ForeignStore
+from fastness.hosting.postgres.checks import check_server
+from fastness.hosting.postgres.connecting import Found, find_primary, hosts_of
+from fastness.hosting.postgres.failures import translated
 
 LOCK = 0x666173746E657373
 """Of migrations, among the advisory locks of the database."""
+
+FAREWELL_S = 1.0
+"""How long a server may take to hang up."""
 
 _BEGINNING = """
 CREATE SCHEMA IF NOT EXISTS fastness;
@@ -56,7 +66,7 @@ async def prepare(connection: Any, cluster_id: str) -> Identity:  # noqa: ANN401
 
     `ForeignStore` where another cluster has it, or a newer version has migrated it.
     """
-    async with connection.transaction():
+    async with connection.transaction(isolation="read_committed"):
         await connection.execute("SELECT pg_advisory_xact_lock($1)", LOCK)
         if await _migrated_to(connection) == 0:
             await connection.execute(_BEGINNING)
@@ -124,3 +134,26 @@ async def _migrated_to(connection: Any) -> int:  # noqa: ANN401 - no types
         "SELECT coalesce(max(number), 0) FROM fastness.migrations"
     )
     return number
+
+
+async def prepare_store(dsn: str, cluster_id: str, *, allow_unreplicated: bool) -> Identity:
+    """Make the database at a DSN a store of a cluster, if it is not; see `prepare`."""
+    found = await find_primary(dsn, hosts_of(dsn))
+    try:
+        await check_server(
+            found.connection, found.instance.version, allow_unreplicated=allow_unreplicated
+        )
+        return await prepare(found.connection, cluster_id)
+    except Exception as error:
+        raise translated(error, "preparing the store") from error
+    finally:
+        await _farewell(found)
+
+
+async def _farewell(found: Found) -> None:
+    close: Callable[[], Coroutine[Any, Any, None]] = found.connection.close
+    try:
+        async with asyncio.timeout(FAREWELL_S):
+            await close()
+    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        found.connection.terminate()

@@ -21,8 +21,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
-from typing import Any
+from collections.abc import Coroutine
+from contextlib import suppress
+from typing import Any, Protocol
 
 import asyncpg  # type: ignore[import-untyped]  # it ships no types
 
@@ -31,6 +32,8 @@ from fastness.errors import (
     DiskFull,
     FastnessError,
     ForeignStore,
+    StoreError,
+    StoreUnavailable,
     Unreachable,
 )
 from fastness.hosting.postgres import preparing
@@ -44,7 +47,8 @@ from fastness.hosting.postgres.connecting import (
     set_session,
     shown,
 )
-from fastness.hosting.postgres.failures import IN_DOUBT, is_lost, translated
+from fastness.hosting.postgres.failures import translated
+from fastness.runtime.process import Process
 
 STALL_S = 1.0
 """What takes longer than this has us look whether there is another primary."""
@@ -64,13 +68,28 @@ SELECT current_setting('synchronous_commit') AS commits,
     current_setting('synchronous_standby_names') AS standbys
 """
 
+
+class Line(Protocol):
+    """A connection to the primary that somebody else has."""
+
+    def is_stalled(self) -> bool:
+        """Whether what is under way has been for long."""
+        ...
+
+    def cut(self) -> None:
+        """End it at once; the server is not told to stop."""
+        ...
+
+
 _log = logging.getLogger("fastness.hosting.postgres")
 
 
 class Primary:
     """See the module's page. Made by `reach`; used on one loop."""
 
-    def __init__(self, dsn: str, *, cluster_id: str, allow_unreplicated: bool) -> None:
+    def __init__(
+        self, process: Process, dsn: str, *, cluster_id: str, allow_unreplicated: bool
+    ) -> None:
         self.generation = 0
         self.refusal: FastnessError | None = None
         """Why nothing can be written for now, as far as is known."""
@@ -79,6 +98,7 @@ class Primary:
         """How often every connection was dropped."""
         self.instance: Instance | None = None
         """Who is primary, `None` while nobody is believed."""
+        self._process = process
         self._dsn = dsn
         self._hosts = hosts_of(dsn)
         self._cluster_id = cluster_id
@@ -87,14 +107,14 @@ class Primary:
         """The connection the primary is watched over."""
         self._changed = asyncio.Event()
         self._here = asyncio.Event()
-        self._lanes: list[Lane] = []
+        self._lanes: list[Line] = []
         self._closed = False
         self._tending: asyncio.Task[None] | None = None
 
     async def reach(self) -> None:
         """Find the primary for the first time; raises why it cannot be used."""
         await self._arrive()
-        self._tending = asyncio.create_task(self._tend(), name="fastness store: primary")
+        self._tending = self._process.spawn(self._tend(), name="fastness store: primary")
 
     async def close(self) -> None:
         """Cut every connection. Idempotent."""
@@ -104,11 +124,9 @@ class Primary:
             await asyncio.gather(self._tending, return_exceptions=True)
         self._drop_all()
 
-    def lane(self) -> Lane:
-        """A new lane to the primary, without a connection yet."""
-        lane = Lane(self)
+    def serve(self, lane: Line) -> None:
+        """Cut a connection with the others from now on, and see whether it is stalled."""
         self._lanes.append(lane)
-        return lane
 
     def drop(self, generation: int, why: str) -> None:
         """Cut every connection to a primary that is not to be believed any more."""
@@ -197,35 +215,42 @@ class Primary:
             warnings.append(message)
 
         connection.add_log_listener(warned)
-        barrier = asyncio.ensure_future(connection.execute(_BARRIER))
         try:
-            while not (await asyncio.wait({barrier}, timeout=STALL_S))[0]:
-                other = await self._replacement(found.instance)
-                if other is not None:
-                    raise Unreachable(f"{found.instance} was replaced by {other}")
-            await barrier
+            await self._answer(found, connection.execute(_BARRIER))
         finally:
             connection.remove_log_listener(warned)
-            if not barrier.done():
-                connection.terminate()
-                await asyncio.gather(barrier, return_exceptions=True)
         if warnings:
             raise Unreachable(f"a barrier was not replicated: {warnings[0]}")
         about = await connection.fetchrow(_ABOUT_COMMITS)
         check_commits(about["commits"])
         check_standbys(about["standbys"], allow_unreplicated=self._allow_unreplicated)
 
+    async def _answer(self, found: Found, asked: Coroutine[Any, Any, Any]) -> Any:  # noqa: ANN401 - no types
+        """What a primary answers, however long it takes; `Unreachable` if another replaces it."""
+        answer = asyncio.ensure_future(asked)
+        try:
+            while not (await asyncio.wait({answer}, timeout=STALL_S))[0]:
+                await self._check_not_replaced(found.instance)
+        finally:
+            if not answer.done():
+                found.connection.terminate()
+                await asyncio.gather(answer, return_exceptions=True)
+        return await answer
+
+    async def _check_not_replaced(self, known: Instance) -> None:
+        other = await self._replacement(known)
+        if other is not None:
+            raise Unreachable(f"{known} was replaced by {other}")
+
     async def _replacement(self, known: Instance) -> Instance | None:
         """Another server that is primary now; `None` where the known one still is, or nobody."""
         try:
             found = await find_primary(self._dsn, self._hosts)
         except FastnessError as error:
-            self.refusal = error
+            self.refusal = _as_refusal(error)
             return None
         found.connection.terminate()
         if found.instance.timeline < known.timeline or found.instance == known:
-            if isinstance(self.refusal, Unreachable):
-                self.refusal = None
             return None
         return found.instance
 
@@ -249,8 +274,7 @@ class Primary:
                     self.drop(self.generation, str(told))
                 elif isinstance(told, FastnessError) and str(told) != str(self.refusal):
                     _log.warning("no primary: %s", told)
-                if isinstance(told, FastnessError):
-                    self.refusal = told
+                self.refusal = _as_refusal(told)
                 await asyncio.sleep(pause_s)
                 pause_s = min(2 * pause_s, RETRY_S_MAX)
             else:
@@ -270,29 +294,19 @@ class Primary:
         found = self._found
         if found is None:
             return
-        asked = asyncio.ensure_future(found.connection.fetchrow(_ABOUT_COMMITS))
-        try:
-            while not (await asyncio.wait({asked}, timeout=STALL_S))[0]:
-                await self._drop_if_replaced(found.instance)
-        finally:
-            if not asked.done():
-                # Whoever watches goes away: nothing is written over this connection.
-                found.connection.terminate()
-                await asyncio.gather(asked, return_exceptions=True)
-        about = await asked
+        about = await self._answer(found, found.connection.fetchrow(_ABOUT_COMMITS))
         check_commits(about["commits"])
         check_standbys(about["standbys"], allow_unreplicated=self._allow_unreplicated)
-        if any(lane.is_stalled() for lane in self._lanes):
-            await self._drop_if_replaced(found.instance)
         if isinstance(self.refusal, DiskFull):
-            await found.connection.execute(_BARRIER)
+            # Reads go on meanwhile.
+            with suppress(asyncpg.DiskFullError):
+                await self._answer(found, found.connection.execute(_BARRIER))
+                self.refusal = None
+                _log.warning("writes are tried again")
+        else:
             self.refusal = None
-            _log.warning("writes go on")
-
-    async def _drop_if_replaced(self, known: Instance) -> None:
-        other = await self._replacement(known)
-        if other is not None:
-            raise Unreachable(f"{other} is the primary now")
+        if any(lane.is_stalled() for lane in self._lanes):
+            await self._check_not_replaced(found.instance)
 
     def _ended(self, _connection: object) -> None:
         """The connection the primary is watched over has ended."""
@@ -312,99 +326,8 @@ class Primary:
         self._changed.set()
 
 
-class Lane:
-    """One connection to whoever is primary, made anew when it is another; one call at a time."""
-
-    __slots__ = ("_began", "_connection", "_generation", "_loop", "_primary", "_warnings")
-
-    def __init__(self, primary: Primary) -> None:
-        self._primary = primary
-        self._loop = asyncio.get_running_loop()
-        self._connection: Any = None
-        self._generation = -1
-        self._warnings: list[object] = []
-        """Said while the statement is under way."""
-        self._began: float | None = None
-
-    async def fetch(self, statement: str, *args: object) -> list[Any]:
-        """The rows of one statement, a transaction of its own: one round trip.
-
-        `Unreachable` where it may or may not have been carried out.
-        """
-        primary = self._primary
-        generation, connection = self._generation, self._connection
-        if connection is None:
-            raise Unreachable("the store's connections were dropped: nothing was sent")
-        self._warnings.clear()
-        self._began = self._loop.time()
-        try:
-            rows: list[Any] = await connection.fetch(statement, *args)
-        except Exception as error:
-            if is_lost(error) or self._warnings:
-                primary.drop(generation, f"{type(error).__name__}: {error}")
-                raise Unreachable(
-                    f"the store's connection was lost ({error}): {IN_DOUBT}"
-                ) from error
-            raise
-        finally:
-            self._began = None
-        if self._warnings:
-            primary.drop(generation, f"it warned: {self._warnings[0]}")
-            raise Unreachable(f"the store warned ({self._warnings[0]}): {IN_DOUBT}")
-        if generation != primary.generation:
-            raise Unreachable(f"the store's connections were dropped meanwhile: {IN_DOUBT}")
-        return rows
-
-    async def ready(self, patience_s: float) -> None:
-        """Have a connection to the primary; `Unreachable` where there is none in time."""
-        primary = self._primary
-        generation = await primary.connected(patience_s)
-        if self._connection is None or self._generation != generation:
-            self.cut()
-            self._began = self._loop.time()
-            try:
-                async with asyncio.timeout(patience_s):
-                    connection = await primary.another_connection(generation)
-            except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-                primary.look()
-                raise Unreachable(f"the store could not be connected to: {error!r}") from error
-            finally:
-                self._began = None
-            connection.add_log_listener(self._warned)
-            self._connection, self._generation = connection, generation
-
-    def is_stalled(self) -> bool:
-        """Whether what is under way has been for long."""
-        return self._began is not None and self._loop.time() - self._began > STALL_S
-
-    def cut(self) -> None:
-        """End the connection at once; the server is not told to stop."""
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            connection.terminate()
-
-    def _warned(self, _connection: object, message: object) -> None:
-        self._warnings.append(message)
-
-
-async def prepare(dsn: str, cluster_id: str, *, allow_unreplicated: bool) -> preparing.Identity:
-    """Make the database at a DSN a store of a cluster, if it is not; see `preparing.prepare`."""
-    found = await find_primary(dsn, hosts_of(dsn))
-    try:
-        await check_server(
-            found.connection, found.instance.version, allow_unreplicated=allow_unreplicated
-        )
-        return await preparing.prepare(found.connection, cluster_id)
-    except Exception as error:
-        raise translated(error, "preparing the store") from error
-    finally:
-        await _farewell(found)
-
-
-async def _farewell(found: Found) -> None:
-    close: Callable[[], Coroutine[Any, Any, None]] = found.connection.close
-    try:
-        async with asyncio.timeout(STALL_S):
-            await close()
-    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
-        found.connection.terminate()
+def _as_refusal(error: Exception) -> FastnessError:
+    """Why writes fail, as those who would write are told: nothing is wrong with their call."""
+    if isinstance(error, Unreachable | StoreError):
+        return error
+    return StoreUnavailable(f"the store's primary is unfit: {error}")

@@ -23,20 +23,13 @@ from typing import Any, NamedTuple, Self
 
 from fastness.encoding.timestamps import TIMESTAMP_MAX, Timestamp
 from fastness.errors import DatabaseClosed, DiskFull, FastnessError, Overloaded, StoreUnavailable
-from fastness.hosting.postgres import primary as primaries
-from fastness.hosting.postgres import reading
-from fastness.hosting.postgres.batches import (
-    APPLY,
-    arguments,
-    bytes_of,
-    check_order,
-    range_row,
-    refusals,
-)
+from fastness.hosting.postgres import preparing, reading
+from fastness.hosting.postgres.applying import BatchLanes
+from fastness.hosting.postgres.batches import range_row
 from fastness.hosting.postgres.failures import translated
-from fastness.hosting.postgres.lanes import Lanes
+from fastness.hosting.postgres.lanes import Lane, Lanes
 from fastness.hosting.postgres.places import PRUNE, Places
-from fastness.hosting.postgres.primary import Lane, Primary
+from fastness.hosting.postgres.primary import Primary
 from fastness.hosting.remote import StoreAnswer, StorePrune, StoreRead
 from fastness.limits import Limits
 from fastness.runtime.process import Process
@@ -82,13 +75,6 @@ class _Ask(NamedTuple):
     done: Done
 
 
-class _Apply(NamedTuple):
-    """A batch, and who waits for it."""
-
-    batch: Batch
-    done: Done
-
-
 class _Read(NamedTuple):
     """A request to read, and who waits for its answer."""
 
@@ -109,15 +95,8 @@ class PostgresStore:
         """By range, the highest number of a batch that is known to be decided."""
         self._closing = False
         patience_s = limits.store_wait_ms / 1_000
-        self._batches = Lanes[_Apply](
-            process,
-            primary,
-            name="batches",
-            count=limits.store_writers,
-            patience_s=patience_s,
-            take=self._take_batches,
-            carry_out=self._apply,
-            refuse=_refuse,
+        self._batches = BatchLanes(
+            process, primary, limits, applied=self._applied, failed=self._failed
         )
         self._reads = Lanes[_Read](
             process,
@@ -162,7 +141,9 @@ class PostgresStore:
         `ForeignStore` for a store of others, `Unreachable` where no host is a primary. A commit
         waits for a synchronous standby unless `allow_unreplicated`.
         """
-        primary = Primary(dsn, cluster_id=cluster_id, allow_unreplicated=allow_unreplicated)
+        primary = Primary(
+            process, dsn, cluster_id=cluster_id, allow_unreplicated=allow_unreplicated
+        )
         await primary.reach()
         return cls(process, primary, limits or Limits())
 
@@ -173,7 +154,9 @@ class PostgresStore:
         The store's id. May be repeated; an interrupted one leaves nothing. `ForeignStore` where
         another cluster has it, and as `open` for what will not do.
         """
-        identity = await primaries.prepare(dsn, cluster_id, allow_unreplicated=allow_unreplicated)
+        identity = await preparing.prepare_store(
+            dsn, cluster_id, allow_unreplicated=allow_unreplicated
+        )
         return identity.store_id
 
     async def close(self) -> None:
@@ -230,7 +213,7 @@ class PostgresStore:
         if self._closing:
             self._loop.call_soon(done, _closed())
         else:
-            self._batches.put(_Apply(batch, done))
+            self._batches.put(batch, done)
 
     def settle(
         self, range_id: int, epoch: int, number: int, done: Callable[[bool | FastnessError], None]
@@ -357,66 +340,6 @@ class PostgresStore:
             answer = self._failed(error, job.what)
         self._loop.call_soon(job.done, answer)
 
-    def _take_batches(self, waiting: deque[_Apply]) -> list[_Apply]:
-        """Batches of different ranges, and not too much; one that reshapes ranges goes alone."""
-        taken = [waiting.popleft()]
-        ranges = {taken[0].batch.range_id}
-        size = bytes_of(taken[0].batch)
-        while waiting and not _reshapes(taken[-1].batch) and not _reshapes(waiting[0].batch):
-            batch = waiting[0].batch
-            size += bytes_of(batch)
-            if batch.range_id in ranges or size > self._limits.batch_bytes:
-                break
-            ranges.add(batch.range_id)
-            taken.append(waiting.popleft())
-        return taken
-
-    async def _apply(self, lane: Lane, group: list[_Apply]) -> None:
-        sound: list[_Apply] = []
-        for job in group:
-            try:
-                check_order(job.batch)
-                sound.append(job)
-            except Exception as error:  # noqa: BLE001 - told to whoever sent it
-                self._loop.call_soon(job.done, self._failed(error, _doing(job)))
-        if not sound:
-            return
-        batches = [job.batch for job in sound]
-        try:
-            refused = refusals(batches, await lane.fetch(APPLY, *arguments(batches)))
-        except Exception as error:  # noqa: BLE001 - told to whoever sent it
-            await self._not_applied(lane, sound, error)
-            return
-        if isinstance(self._primary.refusal, DiskFull):
-            self._primary.refusal = None
-        for place, job in enumerate(sound):
-            why = refused.get(place)
-            if why is None:
-                self._places.applied(job.batch)
-                self._note(job.batch.range_id, job.batch.number)
-            answer = None if why is None else self._failed(why, _doing(job))
-            self._loop.call_soon(job.done, answer)
-
-    async def _not_applied(self, lane: Lane, group: list[_Apply], error: Exception) -> None:
-        """Tell what became of batches whose statement failed.
-
-        In doubt, all of them are. Otherwise nothing was written: each is tried by itself, so that
-        one that cannot be written takes no other with it.
-        """
-        told = translated(error, "writing batches")
-        if len(group) == 1 or (isinstance(told, FastnessError) and told.retryable):
-            for job in group:
-                self._loop.call_soon(job.done, self._failed(error, _doing(job)))
-            return
-        for place, job in enumerate(group):
-            try:
-                await lane.ready(self._limits.store_wait_ms / 1_000)
-            except FastnessError as lost:
-                for left in group[place:]:
-                    self._loop.call_soon(left.done, lost)
-                return
-            await self._apply(lane, [job])
-
     async def _read(self, lane: Lane, group: list[_Read]) -> None:
         requests = [job.request for job in group]
         known = [self._acknowledged.get(request.range_id, -1) for request in requests]
@@ -432,6 +355,10 @@ class PostgresStore:
             if answer.number < number:
                 self._primary.drop(generation, f"it answers from before batch {number}")
             self._loop.call_soon(job.done, answer)
+
+    def _applied(self, batch: Batch) -> None:
+        self._places.applied(batch)
+        self._note(batch.range_id, batch.number)
 
     def _note(self, range_id: int, number: int) -> None:
         self._acknowledged[range_id] = max(number, self._acknowledged.get(range_id, -1))
@@ -465,15 +392,7 @@ def _take_one(waiting: deque[_Ask]) -> list[_Ask]:
     return [waiting.popleft()]
 
 
-def _reshapes(batch: Batch) -> bool:
-    return bool(batch.splits or batch.absorbs)
-
-
-def _doing(job: _Apply) -> str:
-    return f"writing batch {job.batch.number} of range {job.batch.range_id}"
-
-
-def _refuse(job: _Ask | _Apply | _Read, error: FastnessError) -> None:
+def _refuse(job: _Ask | _Read, error: FastnessError) -> None:
     asyncio.get_running_loop().call_soon(job.done, error)
 
 
