@@ -212,7 +212,7 @@ class Program:
             figures,
             self._authenticator,
             about=self._about(),
-            is_draining=self._asked_to_stop.is_set,
+            is_draining=self._is_draining,
             sessions=self._process.sessions,
         )
         # Tokens must not travel in the clear beyond this machine.
@@ -242,6 +242,12 @@ class Program:
 
     def _admin_url(self, admin: HttpServer) -> str:
         encrypted = bool(self.settings.tls.certificate) and not is_local(admin.place)
+    def _is_draining(self) -> bool:
+        """Whether it was told to stop, or, as a node of a cluster, to hand everything over."""
+        node = self._node
+        asked = isinstance(node, ClusterNode) and node.node.is_draining
+        return asked or self._asked_to_stop.is_set()
+
         return f"{'https' if encrypted else 'http'}://{admin.place}"
 
     def _about(self) -> dict[str, object]:
