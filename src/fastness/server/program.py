@@ -240,14 +240,14 @@ class Program:
     def _gateway_url(self) -> str:
         return "" if self._gateway is None else self._gateway.url
 
-    def _admin_url(self, admin: HttpServer) -> str:
-        encrypted = bool(self.settings.tls.certificate) and not is_local(admin.place)
     def _is_draining(self) -> bool:
         """Whether it was told to stop, or, as a node of a cluster, to hand everything over."""
         node = self._node
         asked = isinstance(node, ClusterNode) and node.node.is_draining
         return asked or self._asked_to_stop.is_set()
 
+    def _admin_url(self, admin: HttpServer) -> str:
+        encrypted = bool(self.settings.tls.certificate) and not is_local(admin.place)
         return f"{'https' if encrypted else 'http'}://{admin.place}"
 
     def _about(self) -> dict[str, object]:
