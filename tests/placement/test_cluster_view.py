@@ -41,7 +41,7 @@ def test_a_reading_is_taken_in() -> None:
     assert (view.oracle_address(), view.oracle_revision) == ("node-1", 6)
     assert (view.ceiling, view.next_range) == (1_000, 2)
     assert view.routes.holder_of(b"x") == RANGE
-    assert view.held_by("node-1") == 1
+    assert view.holding() == {"node-1": 1, "node-2": 0}
 
 
 def test_a_reading_from_before_a_write_of_ours_is_dropped() -> None:
@@ -57,6 +57,27 @@ def test_a_reading_from_before_a_write_of_ours_is_dropped() -> None:
     view.changed(13, [], gone=[2])
     assert list(view.ranges) == [1]
     assert view.refreshed(13, entries())
+
+
+def test_a_range_that_vanished_behind_our_write_is_not_kept() -> None:
+    """What this node wrote is known until a newer reading says otherwise, gone included."""
+    view = ClusterView()
+    view.refreshed(10, entries())
+    child = Descriptor(2, b"m", SYSTEM_END, 2, "store", epoch=1, holder="node-1", session=8)
+    parent = Descriptor(1, b"", b"m", 2, "store", epoch=2, holder="node-1", session=8)
+    view.changed(12, [parent, child])
+    union = Descriptor(1, b"", SYSTEM_END, 3, "store", epoch=2, holder="node-1", session=8)
+    assert view.refreshed(14, entries(**{"ranges/1": Entry(encode_descriptor(union), 14)}))
+    assert list(view.ranges) == [1]
+    assert view.routes.holder_of(b"x") == union
+    claimed = Descriptor(1, b"", SYSTEM_END, 3, "store", epoch=3, holder="node-2", session=9)
+    view.changed(15, [claimed])
+    assert view.routes.holder_of(b"x") == claimed
+    without = entries()
+    del without["ranges/1"]
+    assert view.refreshed(16, without)
+    assert not view.ranges
+    assert view.routes.holder_of(b"x") is None
 
 
 def test_what_is_free() -> None:

@@ -156,13 +156,8 @@ class Claims:
 
     def _holding(self) -> dict[Address, int]:
         """How many ranges each node that lives holds, this one with what it is about to hold."""
-        site = self._site
-        holding = dict.fromkeys(site.view.nodes, 0)
-        for placed in site.view.ranges.values():
-            found = placed.descriptor
-            if not found.released and found.holder in holding:
-                holding[found.holder] += 1
-        holding[site.address] = len(self._held) + self._takeovers.under_way
+        holding = self._site.view.holding()
+        holding[self._site.address] = len(self._held) + self._takeovers.under_way
         return holding
 
     # ------------------------------------------------------------ handing over

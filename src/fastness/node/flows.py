@@ -15,6 +15,7 @@ end is neither split, merged nor released: its successor would not know to wait.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -28,14 +29,19 @@ from fastness.node.refusals import moved
 from fastness.node.session import SessionKeeper
 from fastness.node.shell import RangeShell
 from fastness.node.site import Site
-from fastness.node.waiting import pause
+from fastness.node.waiting import Turns, pause
 from fastness.placement.cluster_view import Placed, encode_counter, range_key
 from fastness.placement.coordinator import NEXT_RANGE, Put
 from fastness.placement.descriptors import Descriptor
 from fastness.placement.flips import Flip, merge_of, release_of, split_of
+from fastness.placement.shares import shared_out
 from fastness.ranges.shape import Shape
+from fastness.runtime.process import Address
 from fastness.storage.contract import RangeState
 from fastness.wire.messages import TakeRange
+
+HANDOVERS_MAX = 64
+"""Ranges that a drain hands over at a time."""
 
 RESERVATIONS_MAX = 20
 """Tries to reserve a range id, each lost to somebody else."""
@@ -197,28 +203,37 @@ class Flows:
         site = self._site
         site.draining = True
         while not self._holds_nothing():
-            for shell in self._held:
-                await self._hand_over(shell)
+            await self._hand_over_all()
             await self._oracle.release()
             if not self._holds_nothing():
                 await pause(site.process, RETRY_MS)
         await self._keeper.finish()
+
+    async def _hand_over_all(self) -> None:
+        """Side by side: most of the time of each goes into letting its commits end."""
+        site = self._site
+        others = site.view.holding()
+        others.pop(site.address, None)
+        shells = list(self._held)
+        to = shared_out((shell.range_id for shell in shells), others) if others else {}
+        turns = Turns(site.process, HANDOVERS_MAX)
+        await asyncio.gather(
+            *(self._hand_over(turns, shell, to.get(shell.range_id, "")) for shell in shells)
+        )
 
     def _holds_nothing(self) -> bool:
         return not (
             len(self._held) or self._held.busy or self._oracle.held or self._claims.under_way
         )
 
-    async def _hand_over(self, shell: RangeShell) -> None:
-        view, address = self._site.view, self._site.address
-        others = [node for node in view.nodes if node != address]
-        if shell.closed:
-            return
-        try:
-            serving = self._serving(shell.range_id, shell.shape.generation)
-            await self._release(serving, min(others, key=view.held_by, default=""))
-        except FastnessError as error:
-            self._site.process.note(f"range {shell.range_id} not handed over yet: {error}")
+    async def _hand_over(self, turns: Turns, shell: RangeShell, to: Address) -> None:
+        async with turns:
+            if shell.closed:
+                return
+            try:
+                await self._release(self._serving(shell.range_id, shell.shape.generation), to)
+            except FastnessError as error:
+                self._site.process.note(f"range {shell.range_id} not handed over yet: {error}")
 
     # What they have in common.
 

@@ -8,9 +8,9 @@ a time; a range whose opening fails is tried again by itself, at its next epoch.
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Sequence
+from collections.abc import Sequence
 from itertools import count
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from fastness.errors import FastnessError, Unreachable
 from fastness.node.coordination import RETRY_MS, Change
@@ -61,7 +61,17 @@ def _fitting(ranges: Sequence[Placed]) -> int:
 class Takeovers:
     """See the module's page."""
 
-    __slots__ = ("_claiming", "_held", "_opening", "_oracle", "_site", "_started", "_waiting")
+    __slots__ = (
+        "_claiming",
+        "_held",
+        "_hinted",
+        "_looking",
+        "_opening",
+        "_oracle",
+        "_site",
+        "_started",
+        "_waiting",
+    )
 
     def __init__(self, site: Site, held: HeldRanges, oracle: OracleSeat) -> None:
         self._site = site
@@ -72,6 +82,9 @@ class Takeovers:
         self._waiting: dict[int, None] = {}
         """Of them, ranges to be claimed in the next write."""
         self._claiming = False
+        self._hinted: dict[int, None] = {}
+        """Of them, ranges that others say to have released for this node."""
+        self._looking = False
         self._opening = Turns(site.process, OPENINGS_MAX)
 
     @property
@@ -107,23 +120,19 @@ class Takeovers:
 
     def take_hinted(self, range_id: int) -> None:
         """Claim a range that was released just now, once it is seen."""
-        if range_key(range_id) not in self._started:
-            self._start(range_key(range_id), self._claim_hinted(range_id))
+        key = range_key(range_id)
+        if key not in self._started:
+            self._started[key] = None
+            self._hinted[range_id] = None
+            if not self._looking:
+                self._looking = True
+                self._site.spawn(self._look_at_hinted(), name="look at what was released")
 
     def take_oracle(self) -> None:
         """Claim the oracle, if it is still free."""
         if ORACLE not in self._started:
-            self._start(ORACLE, self._claim_oracle())
-
-    def _start(self, key: str, work: Coroutine[Any, Any, None]) -> None:
-        self._started[key] = None
-        self._site.spawn(self._carry_out(key, work), name=f"claim {key}")
-
-    async def _carry_out(self, key: str, work: Coroutine[Any, Any, None]) -> None:
-        try:
-            await work
-        finally:
-            self._done(key)
+            self._started[ORACLE] = None
+            self._site.spawn(self._claim_oracle(), name="claim of the oracle")
 
     def _done(self, key: str) -> None:
         del self._started[key]
@@ -131,8 +140,27 @@ class Takeovers:
 
     async def _claim_oracle(self) -> None:
         tenure = self._site.tenure
-        if tenure is not None and self._oracle.is_free(tenure):
-            await self._oracle.claim(tenure)
+        try:
+            if tenure is not None and self._oracle.is_free(tenure):
+                await self._oracle.claim(tenure)
+        finally:
+            self._done(ORACLE)
+
+    async def _look_at_hinted(self) -> None:
+        """See what was released, by one reading for all hints that came meanwhile."""
+        try:
+            while self._hinted:
+                hinted = list(self._hinted)
+                self._hinted.clear()
+                try:
+                    await self._site.coordination.refresh()
+                except FastnessError:
+                    for range_id in hinted:
+                        self._done(range_key(range_id))  # The next look finds it.
+                else:
+                    self.take(hinted)
+        finally:
+            self._looking = False
 
     # ---------------------------------------------------------------- together
 
@@ -165,8 +193,7 @@ class Takeovers:
                 if range_id not in claimed:
                     self._done(range_key(range_id))
         for one in claimed.values():
-            key = one.lease.key
-            site.spawn(self._carry_out(key, self._open_first(tenure, one)), name=f"open {key}")
+            site.spawn(self._open_first(tenure, one), name=f"open {one.lease.key}")
 
     def _still_free(self, tenure: Tenure, range_ids: list[int]) -> list[Placed]:
         site = self._site
@@ -213,13 +240,16 @@ class Takeovers:
 
     async def _open_first(self, tenure: Tenure | None, claimed: _Claimed) -> None:
         """Open what was claimed with others; from its second try on it goes by itself."""
-        if tenure is not None and not await self._opened(tenure, claimed):
-            await pause(self._site.process, RETRY_MS)
-            await self._claim_hinted(claimed.placed.descriptor.range_id, rested=claimed.rested)
+        try:
+            if tenure is not None and not await self._opened(tenure, claimed):
+                await pause(self._site.process, RETRY_MS)
+                await self._claim_again(claimed.placed.descriptor.range_id, rested=claimed.rested)
+        finally:
+            self._done(claimed.lease.key)
 
     # ---------------------------------------------------------------- one by one
 
-    async def _claim_hinted(self, range_id: int, *, rested: bool = False) -> None:
+    async def _claim_again(self, range_id: int, *, rested: bool) -> None:
         try:
             await self._site.coordination.refresh()
         except FastnessError:

@@ -30,6 +30,9 @@ _decode_descriptor = msgspec.msgpack.Decoder(Descriptor).decode
 _decode_oracle = msgspec.msgpack.Decoder(OracleDescriptor).decode
 
 
+_NO_ENTRY = Entry(b"", 0)
+
+
 class Placed(NamedTuple):
     """A descriptor and the revision of its key."""
 
@@ -171,13 +174,20 @@ class ClusterView:
     def changed(self, revision: int, puts: Iterable[Descriptor], gone: Iterable[int] = ()) -> None:
         """Note what this node itself has written at `revision`."""
         self.revision = max(self.revision, revision)
+        anew = False
         for range_id in gone:
             self.ranges.pop(range_id, None)
+            self._range_entries.pop(range_key(range_id), None)
+            anew = True
         for descriptor in puts:
+            anew |= descriptor.range_id not in self.ranges
             self.ranges[descriptor.range_id] = Placed(descriptor, revision)
-        self.ranges = dict(sorted(self.ranges.items()))
-        self._range_entries = {}
-        self._route()
+            # Like no entry that can be read: the next reading takes it in, or misses it.
+            self._range_entries[range_key(descriptor.range_id)] = _NO_ENTRY
+            anew |= not self.routes.learn(descriptor)
+        if anew:
+            self.ranges = dict(sorted(self.ranges.items()))
+            self._route()
 
     def oracle_changed(self, revision: int, oracle: OracleDescriptor) -> None:
         """Note the oracle's descriptor that this node has written at `revision`."""
@@ -193,12 +203,14 @@ class ClusterView:
         """Whether `session` may claim it: released, its holder gone, or its own already."""
         return found.released or found.session in {0, session} or found.session not in self.sessions
 
-    def held_by(self, address: str) -> int:
-        """How many ranges a node holds."""
-        return sum(
-            one.descriptor.holder == address and not one.descriptor.released
-            for one in self.ranges.values()
-        )
+    def holding(self) -> dict[str, int]:
+        """How many ranges each living node holds, by address, in the order of addresses."""
+        counts = dict.fromkeys(self.nodes, 0)
+        for placed in self.ranges.values():
+            found = placed.descriptor
+            if not found.released and found.holder in counts:
+                counts[found.holder] += 1
+        return counts
 
 
 def revision_of(entry: Entry | None) -> int:

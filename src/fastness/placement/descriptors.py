@@ -112,8 +112,9 @@ class RangeMap:
         return found
 
 
-def _order(descriptor: Descriptor) -> tuple[int, int]:
-    return (descriptor.generation, descriptor.epoch)
+def _order(descriptor: Descriptor) -> tuple[int, int, bool]:
+    # The release is the last thing that an epoch writes.
+    return (descriptor.generation, descriptor.epoch, descriptor.released)
 
 
 def require_cover(descriptors: Iterable[Descriptor]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -24,7 +25,7 @@ from fastness.laptop.etcd import etcd_places
 from fastness.laptop.ports import HOST, free_port, listening
 from fastness.laptop.programs import etcd_program
 from fastness.limits import Limits
-from fastness.placement.coordinator import Entry, Put
+from fastness.placement.coordinator import CLUSTER, Entry, Put
 from fastness.runtime.local import LocalNetwork
 from tests.hosting.etcd.scenes import Scene
 from tests.servers.etcd import EtcdCluster, etcd_cluster
@@ -107,6 +108,22 @@ def test_members_of_two_clusters_are_not_one(etcd: EtcdCluster, tmp_path: Path) 
     with etcd_cluster(tmp_path) as other:
         url = f"etcd://{etcd.places},{other.places}/x?throwaway=on"
         assert "name members of one cluster only" in refusal(url, ProtocolMismatch)
+
+
+@pytest.mark.process
+def test_two_clusters_lie_side_by_side_only(etcd: EtcdCluster) -> None:
+    """A prefix above or below that of another cluster is refused; one beside it is not."""
+
+    async def found(scene: Scene) -> None:
+        assert await scene.reached("a").write({}, [Put(CLUSTER, b"its record")])
+
+    middle = Scene(etcd.url("one/two"), "a")
+    middle.run(partial(found, middle))
+    assert "'one/two'" in refusal(etcd.url("one"), InvalidOption)
+    assert "'one/two'" in refusal(etcd.url("one/two/three"), InvalidOption)
+    for beside in ("one/tw", "one/two-3", "one/three", "two"):
+        scene = Scene(etcd.url(beside), "a")
+        scene.run(partial(found, scene))
 
 
 @pytest.fixture(scope="module")

@@ -25,9 +25,11 @@ a session may live longer than it was asked for, which the contract allows.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import NoReturn, TypeVar
 
 from fastness.errors import (
+    InvalidOption,
     LimitExceeded,
     PermissionDenied,
     ProtocolMismatch,
@@ -56,7 +58,16 @@ from fastness.hosting.etcd.watching import Watch, Watching
 from fastness.invariants import check
 from fastness.limits import Limits
 from fastness.placement.bounds import require_writable
-from fastness.placement.coordinator import RANGES, Entry, Put
+from fastness.placement.coordinator import (
+    CLUSTER,
+    NAMES,
+    NODES,
+    RANGES,
+    SESSIONS,
+    STORES,
+    Entry,
+    Put,
+)
 from fastness.runtime.process import Process
 
 T = TypeVar("T")
@@ -69,6 +80,15 @@ _decode_range = decoder(RangeAnswer)
 _decode_txn = decoder(TxnAnswer)
 
 
+_BELOW = f"/{CLUSTER}"
+_FAMILIES = (SESSIONS, NODES, NAMES, RANGES, STORES)
+
+
+def _is_cluster_below(key: str) -> bool:
+    """Whether a key that is none of ours is a cluster's own."""
+    return key.endswith(_BELOW) and not key.startswith(_FAMILIES)
+
+
 class EtcdCoordinator:
     """A `Coordinator` over etcd; see the module's page. Made by `open`."""
 
@@ -79,6 +99,7 @@ class EtcdCoordinator:
             url,
             first=process.random.randrange(len(url.places)),
             patience_ms=limits.coordinator_ms,
+            handshake_ms=limits.handshake_ms,
         )
         self._watching = Watching(process, self._members, self._root, limits)
         self._known = Known()
@@ -97,8 +118,10 @@ class EtcdCoordinator:
         limits = limits or Limits()
         coordinator = cls(process, parsed, limits)
         try:
-            await coordinator._members.look(limits.handshake_ms)
+            await coordinator._members.look()
             await coordinator._try()
+            await coordinator._require_apart()
+            coordinator._members.opened()
         except BaseException:
             await coordinator.close()
             raise
@@ -118,6 +141,27 @@ class EtcdCoordinator:
             self._believe(answer.header)
         except Refused as refused:
             self._denied(refused)
+
+    async def _require_apart(self) -> None:
+        """`InvalidOption` where this prefix and another cluster's lie one within the other."""
+        _revision, entries = await self.read("")
+        inner = sorted(key for key in entries if _is_cluster_below(key))
+        outer: list[str] = []
+        parts = self.url.prefix.split("/")
+        for size in range(1, len(parts)):
+            above = "/".join(parts[:size])
+            key = f"{above}/{CLUSTER}".encode()
+            with suppress(Refused):  # What this user may not see, it will not touch.
+                found = await self._members.ask(
+                    "/v3/kv/range", range_request(key, key + b"\0"), _decode_range, repeatable=True
+                )
+                outer += [above] if found.kvs else []
+        if inner or outer:
+            other = outer[0] if outer else f"{self.url.prefix}/{inner[0].removesuffix(_BELOW)}"
+            raise InvalidOption(
+                f"prefix '{self.url.prefix}' and that of the cluster at '{other}' lie one within "
+                "the other: choose a prefix that begins otherwise"
+            )
 
     def _denied(self, refused: Refused) -> NoReturn:
         who = f"user {self.url.user!r}" if self.url.user else "a client without a user"

@@ -116,8 +116,8 @@ class Connection:
             **headers,
         }
         request = h11.Request(method=method, target=path, headers=list(fields.items()))
-        for event in (request, h11.Data(body), h11.EndOfMessage()):
-            self._writer.write(self._machine.send(event) or b"")
+        events = (request, h11.Data(body), h11.EndOfMessage())
+        self._writer.write(b"".join(self._machine.send(event) or b"" for event in events))
         await self._writer.drain()
         while True:
             head = await self._next()

@@ -121,13 +121,20 @@ class _Member:
 class Members:
     """See the module's page. One per coordinator, on one event loop."""
 
-    def __init__(self, url: EtcdUrl, *, first: int, patience_ms: float) -> None:
-        """`first` picks the member to begin with; each has `patience_ms` to answer."""
+    def __init__(
+        self, url: EtcdUrl, *, first: int, patience_ms: float, handshake_ms: float
+    ) -> None:
+        """`first` picks the member to begin with; each has `patience_ms` to answer.
+
+        And `handshake_ms` while the coordinator opens, or to check a password, which is made slow.
+        """
         self._url = url
         self._tls = url.tls_context()
         self._members = [_Member(place) for place in url.places]
         self._current = first % len(self._members)
-        self._patience_s = patience_ms / MILLISECONDS
+        self._handshake_s = handshake_ms / MILLISECONDS
+        self._usual_s = patience_ms / MILLISECONDS
+        self._patience_s = self._handshake_s
         self._turns = asyncio.Semaphore(CONNECTIONS_MAX)
         self._cluster_id = ""
         self._token = ""
@@ -136,11 +143,13 @@ class Members:
 
     # ------------------------------------------------------------------ asking
 
-    async def look(self, patience_ms: float) -> None:
+    def opened(self) -> None:
+        """All is well: from now on an answer that takes long is of no use."""
+        self._patience_s = self._usual_s
+
+    async def look(self) -> None:
         """See that at least one member can be used, and that none of those there must not be."""
-        found = await asyncio.gather(
-            *(self._seen(member, patience_ms / MILLISECONDS) for member in self._members)
-        )
+        found = await asyncio.gather(*(self._seen(member) for member in self._members))
         for error in found:
             if isinstance(error, FastnessError):
                 raise error
@@ -149,12 +158,12 @@ class Members:
         while found[self._current] is not None:
             self._current = (self._current + 1) % len(self._members)
 
-    async def _seen(self, member: _Member, patience_s: float) -> Exception | None:
+    async def _seen(self, member: _Member) -> Exception | None:
         try:
-            async with asyncio.timeout(patience_s), self._connection(member):
+            async with asyncio.timeout(self._patience_s), self._connection(member):
                 return None
         except TimeoutError:
-            return NotSent(f"{member.place}: no answer within {patience_s:.1f} s")
+            return NotSent(f"{member.place}: no answer within {self._patience_s:.1f} s")
         except (NotSent, Lost, Failed, ProtocolMismatch) as error:
             return error
 
@@ -170,7 +179,8 @@ class Members:
         for member in self._in_turn():
             sent: list[bool] = []
             try:
-                async with asyncio.timeout(self._patience_s):
+                # Waiting for a turn says nothing about the member.
+                async with self._turns:
                     return decode(await self._answered(member, path, request, sent))
             except TimeoutError:
                 reasons.append(f"{member.place}: no answer within {self._patience_s:.1f} s")
@@ -215,13 +225,15 @@ class Members:
             await self._authenticate(member, "")
         token = self._token
         try:
-            return await self._post(member, path, request, sent)
+            async with asyncio.timeout(self._patience_s):
+                return await self._post(member, path, request, sent)
         except Refused as refused:
             if not self._url.user or not any(one in str(refused) for one in _STALE_TOKEN):
                 raise
         sent.clear()
         await self._authenticate(member, token)
-        return await self._post(member, path, request, sent)
+        async with asyncio.timeout(self._patience_s):
+            return await self._post(member, path, request, sent)
 
     async def _post(self, member: _Member, path: str, request: Json, sent: list[bool]) -> bytes:
         async with self._connection(member) as connection:
@@ -242,7 +254,8 @@ class Members:
             self._token = ""
             request = {"name": self._url.user, "password": self._url.password}
             try:
-                body = await self._post(member, "/v3/auth/authenticate", request, [])
+                async with asyncio.timeout(self._handshake_s):
+                    body = await self._post(member, "/v3/auth/authenticate", request, [])
             except (Refused, Failed) as error:
                 if not any(one in str(error) for one in _NO_SUCH_USER):
                     raise
@@ -258,17 +271,16 @@ class Members:
     @asynccontextmanager
     async def _connection(self, member: _Member) -> AsyncIterator[Connection]:
         """A connection of one's own; it is kept for others unless something went wrong."""
-        async with self._turns:
-            connection = await self._connected(member)
-            member.asking[connection] = None
-            try:
-                yield connection
-            finally:
-                del member.asking[connection]
-                if connection.is_idle and not self._closed:
-                    member.idle.append(connection)
-                else:
-                    connection.abort()
+        connection = await self._connected(member)
+        member.asking[connection] = None
+        try:
+            yield connection
+        finally:
+            del member.asking[connection]
+            if connection.is_idle and not self._closed:
+                member.idle.append(connection)
+            else:
+                connection.abort()
 
     async def _connected(self, member: _Member) -> Connection:
         while member.idle:
