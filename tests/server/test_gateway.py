@@ -509,3 +509,13 @@ def test_a_large_transaction(caller: Caller) -> None:
     body = {"operations": sets}
     assert caller.refused("POST", "/transaction", body) == (413, "limit_exceeded")
     caller.commit({"op": "delete_range", "prefix": "big/"})
+
+
+def test_what_it_did_is_measured(server: ServerProcess, caller: Caller) -> None:
+    """Answers by status, times by operation, and connections are among the server's figures."""
+    before = server.metric('fastness_gateway_answers_total{status="404"}')
+    caller.refused("GET", "/keys/measured")
+    assert server.metric('fastness_gateway_answers_total{status="404"}') == before + 1
+    assert server.metric('fastness_gateway_request_seconds_count{operation="getKey"}') > 0
+    assert server.metric("fastness_gateway_connections") >= 1
+    assert server.metric("fastness_gateway_clients") == 1

@@ -19,6 +19,7 @@ from fastness.node import Counts
 from fastness.runtime.clock import Clock
 from fastness.server.access import Access, Usage
 from fastness.server.exposition import NO_LABELS, Family, Histogram, Kind, Sample
+from fastness.server.gateway import GatewayCounts
 from fastness.server.helps import NODE, NOW, TRANSPORT
 from fastness.server.latencies import Latencies
 from fastness.server.nodes import ServedNode
@@ -41,6 +42,7 @@ class Figures(NamedTuple):
     loop_lag: Histogram
     accesses: Callable[[], list[Access]]
     """The accounts of tokens, their connections counted."""
+    gateway: Callable[[], GatewayCounts | None]
     clock: Clock
     started_ns: int
 
@@ -220,6 +222,67 @@ def _store(field: str) -> Callable[[Figures], Iterable[Sample]]:
     return read
 
 
+# The gateway, where there is one.
+
+
+def _answers(figures: Figures) -> list[Sample]:
+    counts = figures.gateway()
+    if counts is None:
+        return []
+    return [Sample({"status": str(one)}, number) for one, number in sorted(counts.answers.items())]
+
+
+def _operations(figures: Figures) -> list[Sample]:
+    counts = figures.gateway()
+    if counts is None:
+        return []
+    return [Sample({"operation": one}, times) for one, times in sorted(counts.seconds.items())]
+
+
+def _of_gateway(field: str) -> Callable[[Figures], list[Sample]]:
+    def read(figures: Figures) -> list[Sample]:
+        counts = figures.gateway()
+        return [] if counts is None else _plain(getattr(counts, field))
+
+    return read
+
+
+_GATEWAY = (
+    Measure(
+        "fastness_gateway_answers_total",
+        Kind.COUNTER,
+        "Answers over HTTP, by status.",
+        _answers,
+        ("status",),
+    ),
+    Measure(
+        "fastness_gateway_request_seconds",
+        Kind.HISTOGRAM,
+        "How long requests over HTTP took, by operation; `watch` waits.",
+        _operations,
+        ("operation",),
+    ),
+    Measure(
+        "fastness_gateway_connections",
+        Kind.GAUGE,
+        "Open connections of the gateway.",
+        _of_gateway("connections"),
+    ),
+    Measure(
+        "fastness_gateway_clients",
+        Kind.GAUGE,
+        "Tokens for which the gateway keeps a client.",
+        _of_gateway("clients"),
+    ),
+    Measure(
+        "fastness_gateway_held_bytes",
+        Kind.GAUGE,
+        "Bodies, and answers that nobody has read, in memory.",
+        _of_gateway("held_bytes"),
+    ),
+)
+
+
 MEASURES: tuple[Measure, ...] = (
     Measure("fastness_build_info", Kind.GAUGE, "1, with versions.", _build, ("version", "python")),
     Measure("fastness_uptime_seconds", Kind.GAUGE, "Since the server started.", _uptime),
@@ -285,5 +348,6 @@ MEASURES: tuple[Measure, ...] = (
     *_token_measures(),
     *_node_measures(),
     *_transport_measures(),
+    *_GATEWAY,
 )
 """Every figure, in the order it is shown."""

@@ -205,6 +205,7 @@ class Program:
             store_times=store_times,
             loop_lag=pulse.lag,
             accesses=self._counted_accesses,
+            gateway=lambda: None if self._gateway is None else self._gateway.counts(),
             clock=self._clock,
             started_ns=self._clock.boot_ns(),
         )

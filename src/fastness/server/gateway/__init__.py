@@ -12,11 +12,12 @@
     keys, records                 reading
     transactions, record_writes   writing, all in one transaction; shortcuts: by paths of their own
     clients                       one client of the own node for each token
-    serving                       all of it, listening
+    serving, counts               all of it, listening; and what it has done
 
 `docs/HTTP.md` is its manual.
 """
 
+from fastness.server.gateway.counts import GatewayCounts
 from fastness.server.gateway.serving import GatewayServer, serve_gateway
 
-__all__ = ["GatewayServer", "serve_gateway"]
+__all__ = ["GatewayCounts", "GatewayServer", "serve_gateway"]

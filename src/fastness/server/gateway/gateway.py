@@ -27,10 +27,11 @@ from fastness.server.access import Access
 from fastness.server.authentication import Authenticator
 from fastness.server.gateway.calls import Call
 from fastness.server.gateway.clients import TokenClients
+from fastness.server.gateway.counts import GatewayCounts
 from fastness.server.gateway.openapi import description
 from fastness.server.gateway.routes import PAGE, ROOT, Route, found_at
 from fastness.server.gateway.strict_json import converted, document_of, texts_converted
-from fastness.server.http import Request, Response, json_response
+from fastness.server.http import Request, Response, error_response, json_response
 
 COME_BACK_MS = 1_000
 AT_ONCE_BYTES = 64 * 1024
@@ -51,6 +52,8 @@ class Gateway:
         self._clients = clients
         self._limits = limits
         self._clock = clock
+        self.counts = GatewayCounts()
+        """Answers, and how long they took."""
         self._ending = asyncio.Event()
 
     def drain(self) -> None:
@@ -59,6 +62,14 @@ class Gateway:
 
     async def __call__(self, request: Request) -> Response:
         """Answer a request."""
+        try:
+            response = await self._answer(request)
+        except FastnessError as error:
+            response = error_response(error)
+        self.counts.answered(response.status)
+        return response
+
+    async def _answer(self, request: Request) -> Response:
         if request.raw_path == PAGE and request.method in {"GET", "HEAD"}:
             return Response(HTTPStatus.OK, description())
         found = found_at(request.raw_path)
@@ -82,7 +93,11 @@ class Gateway:
                 "a body is taken as application/json alone: send that as its content-type (curl: "
                 "--json)",
             )
-        return await self._done(request, route, found.parameters)
+        began_ns = self._clock.boot_ns()
+        try:
+            return await self._done(request, route, found.parameters)
+        finally:
+            self.counts.took(route.name, self._clock.boot_ns() - began_ns)
 
     async def _done(self, request: Request, route: Route, parameters: list[bytes]) -> Response:
         access = self._admitted(request)

@@ -16,6 +16,7 @@ from fastness.limits import Limits
 from fastness.runtime.clock import Clock
 from fastness.server.authentication import Authenticator
 from fastness.server.gateway.clients import TokenClients, opener
+from fastness.server.gateway.counts import GatewayCounts
 from fastness.server.gateway.gateway import Gateway
 from fastness.server.http import HttpServer, listen_http
 from fastness.transport.addresses import UnixPlace
@@ -45,6 +46,14 @@ class GatewayServer:
     def url(self) -> str:
         """Where it is."""
         return f"{'http' if self._http.tls is None else 'https'}://{self._http.place}"
+
+    def counts(self) -> GatewayCounts:
+        """What it has done so far, and has in hand."""
+        counts = self._gateway.counts
+        counts.connections = len(self._http.connections)
+        counts.held_bytes = self._http.held_bytes
+        counts.clients = len(self._clients)
+        return counts
 
     def renew(self, tls: ssl.SSLContext | None) -> bool:
         """Use another certificate for connections to come; whether that was possible.
