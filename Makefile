@@ -16,14 +16,14 @@ UV_VERSION := 0.13.9
 
 # The suite runs with the invariants too costly for production.
 export FASTNESS_EXPENSIVE_CHECKS ?= 1
-demo bench simulate bugs: export FASTNESS_EXPENSIVE_CHECKS = 0
+demo cluster-demo bench simulate bugs: export FASTNESS_EXPENSIVE_CHECKS = 0
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test lint format types layers tests bench simulate bugs lock clean
+.PHONY: help setup demo cluster-demo test lint format types layers tests bench simulate bugs lock clean
 
 help: ## List what can be made
-	@awk 'BEGIN { FS = ":.*## " } /^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
 setup: $(INSTALLED) ## Create .venv from the hashed lock (again only when the lock changed)
 
@@ -40,6 +40,9 @@ $(INSTALLED): $(LOCK)
 
 demo: setup ## Load DEMO_PATH (default /usr) into the files example, serve it, kill, prove it right
 	$(BIN)/fastness demo $(DEMO_PATH)
+
+cluster-demo: setup ## Start a real cluster on this machine, load DEMO_PATH, kill members, prove it right
+	$(BIN)/python -m examples.files.cluster --path $(DEMO_PATH) $(ARGS)
 
 test: lint tests ## Everything CI runs: formatting, lint, types, layers, tests
 

@@ -16,7 +16,6 @@ from fastness.errors import FastnessError, InvalidOption
 from fastness.laptop import processes
 from fastness.laptop.cluster import LaptopCluster
 from fastness.laptop.folder import Folder
-from fastness.laptop.patroni import SUPERUSER
 from fastness.laptop.programs import importable
 from fastness.laptop.survey import survey
 
@@ -45,19 +44,7 @@ def awaited(work: Callable[[], str], unlike: str) -> str:
 
 def told(cluster: LaptopCluster, query: str) -> str:
     """What the primary of the first store answers."""
-    store = cluster.stores["store-1"]
-    hosts = ",".join(one.place.host for one in store.members)
-    ports = ",".join(str(one.place.port) for one in store.members)
-    where = f"host={hosts} port={ports} user={SUPERUSER} target_session_attrs=read-write"
-    done = subprocess.run(
-        [store.programs / "psql", "-X", "-A", "-t", "-c", query, f"{where} dbname=fastness"],
-        check=False,
-        capture_output=True,
-        text=True,
-        env={"PGPASSWORD": store.passwords.superuser},
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout.strip()
+    return cluster.stores["store-1"].ask(query)
 
 
 def test_a_cluster_lives_through_blows_and_goes_on_later(

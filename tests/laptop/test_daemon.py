@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from fastness.errors import DeadlineExceeded, Unreachable
+from fastness.invariants import InvariantViolation
 from fastness.laptop import processes
 from fastness.laptop.daemon import Daemon, running
 from fastness.laptop.ports import free_port, is_taken, listening
@@ -159,3 +160,15 @@ def test_a_taken_port_is_known() -> None:
         port = taken.getsockname()[1]
         assert is_taken(port)
     assert not is_taken(port)
+
+
+def test_a_server_that_has_ended_is_sent_no_signal(tmp_path: Path) -> None:
+    """Asked to stop between its end and the next look, it must not become somebody else."""
+    daemon = Daemon("server", ["true"], tmp_path, is_ready=lambda: True)
+    daemon.start()
+    while daemon.is_running():
+        pass
+    daemon.ask_to_stop()
+    daemon.stop()
+    with pytest.raises(InvariantViolation, match="a signal goes to a process"):
+        processes.signal_all({0}, signal.SIGCONT)

@@ -26,6 +26,7 @@ SKIPPED_FOLDERS = frozenset(
         "__pycache__",
         "build",
         "cluster-data",
+        "cluster-demo-data",
         "demo-data",
         "dist",
     }

@@ -107,7 +107,7 @@ class Heard:
         self.summary: Summary | None = None
 
 
-class _Client(Heard):
+class Client(Heard):
     """One process, and a thread that hears what it says; it ends with the context."""
 
     def __init__(self, task: Task, advance: Callable[[int], object]) -> None:
@@ -185,10 +185,12 @@ def serve(
         server = opened.enter_context(Server(database))
         server.start()
         with fastness.open(server.url, schema=SCHEMA) as db:
-            tasks = list(_tasks(db, server.url, ground, processes=processes, operations=operations))
+            tasks = list(
+                tasks_of(db, server.url, ground, processes=processes, operations=operations)
+            )
         began = time.perf_counter()
-        counted = _Counted(advance)
-        clients = [opened.enter_context(_Client(task, counted.add)) for task in tasks]
+        counted = Counted(advance)
+        clients = [opened.enter_context(Client(task, counted.add)) for task in tasks]
         for client in clients:
             client.start()
         _kill_amid(server, served, clients, counted, Random(ground.seed))
@@ -200,7 +202,7 @@ def serve(
     return served
 
 
-class _Counted:
+class Counted:
     """Operations done by all clients; each adds from a thread of its own."""
 
     def __init__(self, advance: Callable[[int], object]) -> None:
@@ -213,7 +215,7 @@ class _Counted:
         self._advance(count)
 
 
-def _tasks(
+def tasks_of(
     db: Database, url: str, ground: Ground, *, processes: int, operations: int
 ) -> Iterator[Task]:
     """Make what the processes meet in, through the server, and say what each does."""
@@ -248,7 +250,7 @@ def _tasks(
 
 
 def _kill_amid(
-    server: Server, served: Served, clients: list[_Client], counted: _Counted, random: Random
+    server: Server, served: Served, clients: list[Client], counted: Counted, random: Random
 ) -> None:
     """Kill the server part-way, as often as planned, and wait for the clients."""
     blows = [served.operations * blow // (KILLS + 1) for blow in range(1, KILLS + 1)]

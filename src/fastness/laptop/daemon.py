@@ -128,9 +128,9 @@ class Daemon:
 
     def ask_to_stop(self) -> None:
         """Send it the signal at which it ends by itself."""
-        if self.is_running():
+        if pid := self.pid:
             self.resume()
-            processes.signal_all({self.pid}, self._stop_signal)
+            processes.signal_all({pid}, self._stop_signal)
 
     def stop(self, within_s: float = STOP_S) -> None:
         """End it, orderly if it does so in time; nothing of it is left. Idempotent."""

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import msgspec
+
 from fastness.laptop import web
 from fastness.laptop.daemon import Daemon
 from fastness.laptop.ports import HOST
@@ -36,6 +38,23 @@ class NodeMember:
 
     place: Place
     daemon: Daemon = field(repr=False)
+
+    def ranges(self) -> list[int]:
+        """The ranges that it serves; none where it does not answer."""
+        answer = web.ask(self.place.admin_port, "/status", host=self.place.host)
+        if answer is None or answer.status != 200:
+            return []
+        return [one.range for one in msgspec.json.decode(answer.body, type=_Status).ranges]
+
+
+class _Range(msgspec.Struct, frozen=True):
+    range: int
+
+
+class _Status(msgspec.Struct, frozen=True):
+    """What a node tells of itself, as far as it is of interest here."""
+
+    ranges: list[_Range] = []
 
 
 def new_node(

@@ -179,14 +179,19 @@ class Store:
 
     def create_database(self) -> None:
         """Role and database for our nodes; done once or again."""
+        script = CREATE.format(user=USER, password=self.passwords.user, database=DATABASE)
+        self.ask(script, database="postgres")
+
+    def ask(self, script: str, *, database: str = DATABASE) -> str:
+        """What the primary answers to SQL of a superuser, as `psql` prints it without frills."""
         primary = self.primary()
         if primary is None:
-            raise Unreachable(f"{self.name} has no primary that could make a database")
+            raise Unreachable(f"{self.name} has no primary now: Patroni may be promoting one")
         place = primary.place
-        where = f"host={place.host} port={place.port} user={SUPERUSER} dbname=postgres"
+        where = f"host={place.host} port={place.port} user={SUPERUSER} dbname={database}"
         done = subprocess.run(  # noqa: S603 - PostgreSQL's own client
-            [self.programs / "psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", where],
-            input=CREATE.format(user=USER, password=self.passwords.user, database=DATABASE),
+            [self.programs / "psql", "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", where],
+            input=script,
             env={"PGPASSWORD": self.passwords.superuser, "PATH": str(self.programs)},
             check=False,
             capture_output=True,
@@ -194,7 +199,8 @@ class Store:
             timeout=SQL_S,
         )
         if done.returncode != 0:
-            raise Unreachable(f"{self.name} refused to make a database: {done.stderr.strip()}")
+            raise Unreachable(f"{self.name} refused: {done.stderr.strip()}")
+        return done.stdout.strip()
 
 
 def new_store(

@@ -18,6 +18,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from fastness.errors import DeadlineExceeded, ProgramMissing
+from fastness.invariants import check
 
 MARK = "FASTNESS_LAPTOP"
 """The variable that holds the mark."""
@@ -65,6 +66,8 @@ def carries(pid: int, mark: str) -> bool:
 
 def signal_all(pids: set[int], what: signal.Signals) -> None:
     """Send a signal; a process that has ended meanwhile needs none."""
+    # To the system 0 and less mean groups, ours among them.
+    check(all(pid > 0 for pid in pids), "a signal goes to a process")
     for pid in sorted(pids):
         with suppress(ProcessLookupError):
             os.kill(pid, what)

@@ -23,7 +23,7 @@ class MemberState(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     role: str
-    """etcd: leader, follower; a store: primary, standby; a node: node."""
+    """etcd: leader, follower; a store: primary, standby; a node: how much it serves."""
     state: str
     """`ready`, `not ready` (it runs, and does not answer as it should) or `down`."""
     address: str
@@ -56,7 +56,9 @@ def _states(cluster: LaptopCluster) -> Iterator[MemberState]:
             yield _state(side.daemon, roles.get(at.name, "unknown"), *addresses)
     for one in cluster.nodes:
         spot = one.place
-        yield _state(one.daemon, "node", spot.address, f"http://{spot.host}:{spot.admin_port}")
+        count = len(one.ranges())
+        role = f"serves {count} {'range' if count == 1 else 'ranges'}"
+        yield _state(one.daemon, role, spot.address, f"http://{spot.host}:{spot.admin_port}")
 
 
 def _state(daemon: Daemon, role: str, address: str, looked_after_at: str) -> MemberState:
