@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from fastness.laptop.daemon import running
-from fastness.laptop.etcd import etcd_members, etcd_places, may_lose_writes
+from fastness.laptop.etcd import etcd_members, etcd_places
 from fastness.laptop.postgres import Postgres, new_postgres, standby_of
 
 pytestmark = pytest.mark.process
@@ -56,11 +56,3 @@ def test_members_elect_a_leader_and_another_after_its_death(tmp_path: Path) -> N
     finally:
         for member in members:
             member.daemon.stop()
-
-
-@pytest.mark.parametrize(
-    ("version", "may"), [("3.4.23", False), ("3.5.0", True), ("3.5.5", True), ("3.5.6", False)]
-)
-def test_versions_that_may_lose_writes_are_known(version: str, may: bool) -> None:
-    """3.5.0 to 3.5.5."""
-    assert may_lose_writes(version) is may

@@ -23,6 +23,7 @@ from types import TracebackType
 from typing import Self
 
 from fastness.errors import DeadlineExceeded, InvalidOption, Unreachable
+from fastness.hosting.etcd.versions import may_lose_writes
 from fastness.laptop import etcd, node, patroni, processes
 from fastness.laptop.daemon import Daemon
 from fastness.laptop.folder import Folder
@@ -157,7 +158,7 @@ class LaptopCluster:
     def coordinator(self) -> str:
         """The URL of etcd, for nodes and for `fastness cluster`."""
         members = ",".join(f"{seat.host}:{seat.port}" for seat in self.plan.etcd)
-        risky = "?throwaway=on" if etcd.may_lose_writes(etcd.etcd_version()) else ""
+        risky = "?throwaway=on" if may_lose_writes(etcd.etcd_version()) else ""
         return f"etcd://{members}/{PREFIX}{risky}"
 
     @property

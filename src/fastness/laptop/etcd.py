@@ -15,9 +15,6 @@ from fastness.laptop.daemon import Daemon
 from fastness.laptop.ports import HOST, free_ports
 from fastness.laptop.programs import etcd_program, version_of
 
-BAD_VERSIONS = ((3, 5, 0), (3, 5, 5))
-"""From, to: a crash can make these lose acknowledged writes (fixed in 3.5.6)."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
@@ -80,12 +77,6 @@ class Member:
 def etcd_version() -> str:
     """The version that would be started."""
     return version_of(etcd_program())
-
-
-def may_lose_writes(version: str) -> bool:
-    """Whether a crash can make this version lose acknowledged writes."""
-    numbers = tuple(int(part) for part in version.split("."))
-    return BAD_VERSIONS[0] <= numbers <= BAD_VERSIONS[1]
 
 
 def etcd_places(folder: Path, count: int) -> list[Place]:

@@ -20,16 +20,24 @@ believes to have them (etcd's notice of data inconsistency in 3.5, fixed in 3.5.
 NEXT_MAJOR = (4, 0, 0)
 
 
+def may_lose_writes(version: str) -> bool:
+    """Whether a crash can make this version lose acknowledged writes."""
+    first, last = LOSES_WRITES
+    return first <= _number(version) <= last
+
+
+def _number(version: str) -> tuple[int, ...]:
+    found = re.match(r"(\d+)\.(\d+)\.(\d+)", version)
+    return tuple(map(int, found.groups())) if found else (0, 0, 0)
+
+
 def require_usable(version: str, place: object, *, throwaway: bool) -> None:
     """`ProtocolMismatch` for a member whose version is too old, too new, or loses writes."""
-    found = re.match(r"(\d+)\.(\d+)\.(\d+)", version)
-    number = tuple(map(int, found.groups())) if found else (0, 0, 0)
-    if not OLDEST <= number < NEXT_MAJOR:
+    if not OLDEST <= _number(version) < NEXT_MAJOR:
         raise ProtocolMismatch(
             f"{place} is etcd {version!r}: run 3.4, or 3.5 from 3.5.6 on, or a newer 3"
         )
-    first, last = LOSES_WRITES
-    if first <= number <= last and not throwaway:
+    if may_lose_writes(version) and not throwaway:
         raise ProtocolMismatch(
             f"{place} is etcd {version}: 3.5.0 to 3.5.5 can lose acknowledged writes when they "
             "crash; upgrade it to 3.5.6 or newer, or say throwaway=on in the URL where everything "
