@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -125,3 +126,20 @@ def test_a_node_is_drained(realm: Realm) -> None:
     assert realm.nodes["n2"].end() == 0
     realm.started("n2")
     assert realm.ask("status")["nodes_serving"] == 2
+
+
+def test_the_doctor(realm: Realm) -> None:
+    """Of this cluster only that it is a small one; what is broken is told, with the next step."""
+    words = ("cluster", "doctor", "--coordinator", realm.coordinator)
+    result = run(*words, "--json")
+    assert result.exit_code == 1
+    findings = json.loads(result.stdout)["findings"]
+    assert {finding["about"] for finding in findings} == {"etcd", "store one", "store two"}
+    assert {finding["gravity"] for finding in findings} == {"warning"}
+    assert run(*words).stdout.count("allow-unreplicated") == 2
+    realm.nodes["n2"].send(signal.SIGSTOP)
+    try:
+        findings = json.loads(run(*words, "--json").stdout)["findings"]
+    finally:
+        realm.nodes["n2"].send(signal.SIGCONT)
+    assert findings[0]["gravity"] == "error"

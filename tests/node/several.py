@@ -17,6 +17,7 @@ from fastness.node.stores import Opened
 from fastness.node.waiting import pause
 from fastness.placement.coordinator import CLUSTER, Put
 from fastness.placement.membership import ClusterRecord, StoreRecord, encode_record, store_key
+from fastness.placement.samples import StoreSample
 from fastness.runtime.local import LocalNetwork
 from fastness.storage import MemoryStore
 from fastness.wire.messages import PROTOCOL
@@ -32,6 +33,7 @@ LIMITS = replace(
     cache_lease_ms=200,
     operation_ms=30_000,
     balance_ms=100,
+    survey_ms=100,
 )
 
 CLUSTER_RECORD = ClusterRecord("c" * 32, "a secret", PROTOCOL)
@@ -46,6 +48,8 @@ class Town:
         self.homes: dict[str, LocalStore] = {}
         self.unusable: dict[str, FastnessError] = {}
         """Why a store cannot be opened for now."""
+        self.drawn: list[tuple[bytes, float]] = []
+        """The sample that every store answers."""
         self.nodes: list[ClusterNode] = []
         self._process = network.process("coordinator#1")
         # What the coordinator holds must outlive no process here.
@@ -76,7 +80,11 @@ class Town:
             raise self.unusable[record.name]
         if record.url not in self.homes:
             self.homes[record.url] = LocalStore(MemoryStore())
-        return Opened(self.homes[record.url], _left_open)
+        return Opened(self.homes[record.url], _left_open, self.survey)
+
+    async def survey(self) -> StoreSample:
+        """What a test says lies where."""
+        return StoreSample(self.drawn, size_bytes=1 << 30, keys=len(self.drawn))
 
     def node(self, name: str, own_stores: Mapping[str, StoreRecord] | None = None) -> ClusterNode:
         """A node that is not started yet."""

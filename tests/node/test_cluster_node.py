@@ -19,7 +19,7 @@ from fastness.errors import (
 from fastness.node import read_cluster
 from fastness.placement.coordinator import CLUSTER, Put
 from fastness.placement.membership import StoreRecord, encode_record, store_key
-from tests.node.several import CLUSTER_RECORD, Town, away, living
+from tests.node.several import CLUSTER_RECORD, LIMITS, Town, away, living
 
 
 def test_three_nodes_serve_one_database() -> None:
@@ -128,6 +128,22 @@ def test_a_hot_range_is_split_and_shared(monkeypatch: pytest.MonkeyPatch) -> Non
         stopping = True
         await asyncio.gather(*workers)
         assert first.counts.splits + second.counts.splits >= 1
+
+    living(scenario)
+
+
+def test_a_large_range_is_split() -> None:
+    """In halves by its bytes, as a sample of its store tells, until none is too large."""
+
+    async def scenario(town: Town) -> None:
+        each = LIMITS.range_bytes / 100
+        town.drawn = [(b"%03d" % number, each) for number in range(250)]
+        await town.found()
+        (node,) = await town.start("one")
+        await town.until(lambda: len(node.node.leaseholders) == 4)
+        report = node.node.report()
+        assert max(one.size_bytes for one in report.ranges) <= LIMITS.range_bytes
+        assert [store.keys for store in report.stores] == [250]
 
     living(scenario)
 

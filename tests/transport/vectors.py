@@ -113,7 +113,7 @@ REPORT = NodeReport(
         RangeReport(7, 3, 2, 12.5, True, b"m", True, "split", 1, T, T + 1, 4_096, b"k"),  # noqa: FBT003 - a field
     ],
     stores=[
-        StoreReport("main", identity="0" * 32, size_bytes=8_192, keys=10),
+        StoreReport("main", size_bytes=8_192, keys=10),
         StoreReport("other", "no primary answers"),
     ],
     counts={"requests": 9},

@@ -6,6 +6,7 @@ import typer
 
 from fastness.cli import (
     cluster_changing,
+    cluster_doctor,
     cluster_founding,
     cluster_laptop,
     cluster_looking,
@@ -24,9 +25,11 @@ app.command(rich_help_panel=LOOK)(cluster_looking.status)
 app.command(rich_help_panel=LOOK)(cluster_looking.nodes)
 app.command(rich_help_panel=LOOK)(cluster_looking.ranges)
 app.command(rich_help_panel=LOOK)(cluster_looking.stores)
+app.command(rich_help_panel=LOOK)(cluster_doctor.doctor)
 app.command(rich_help_panel=CHANGE)(cluster_changing.split)
 app.command(rich_help_panel=CHANGE)(cluster_changing.merge)
 app.command("transfer-lease", rich_help_panel=CHANGE)(cluster_changing.transfer_lease)
+app.command(rich_help_panel=CHANGE)(cluster_changing.move)
 app.command(rich_help_panel=CHANGE)(cluster_changing.drain)
 app.command(rich_help_panel=LAPTOP)(cluster_laptop.up)
 app.command(rich_help_panel=LAPTOP)(cluster_laptop.down)

@@ -105,6 +105,7 @@ class Balancer:
             known,
             may_change=told.is_measured and told.may_commit and not told.doing,
             split_key=told.split_key,
+            half_key=told.half_key if told.size_bytes > self._site.limits.range_bytes else b"",
         )
 
     async def _ask(self, step: Step) -> None:

@@ -92,7 +92,7 @@ class ClusterNode:
         self._drained = False
         self._stopped = False
         self.node = Node(process, coordinator, self.keeper.stores, limits, gate)
-        self.node.join(name, self.keeper.problems)
+        self.node.join(name, self.keeper.problems, self.keeper.samples)
 
     def _look(self) -> None:
         self.node.look()
@@ -105,7 +105,11 @@ class ClusterNode:
     @property
     def counts(self) -> Counts:
         """What it has counted since it started."""
-        return self.node.counts
+        counts, pool = self.node.counts, self.keeper.remembered
+        counts.remembered_hits, counts.remembered_misses = pool.counts.hits, pool.counts.misses
+        counts.remembered_evictions = pool.counts.evictions
+        counts.remembered_unfit = pool.counts.unfit
+        return counts
 
     @property
     def is_ready(self) -> bool:
@@ -132,8 +136,9 @@ class ClusterNode:
                     f"store {name!r} is not registered in this cluster ({known}): register it with "
                     "'fastness cluster add-store', or leave it out"
                 )
-        # It ends with the process.
-        _task = self._process.spawn(self.keeper.run(), name="stores")
+        # They end with the process.
+        _run = self._process.spawn(self.keeper.run(), name="stores")
+        _survey = self._process.spawn(self.keeper.survey(), name="survey")
         self.node.start()
         waited_ms = 0.0
         while not (self.is_ready and self.keeper.is_settled):

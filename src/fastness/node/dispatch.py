@@ -88,9 +88,9 @@ class Dispatch:
         "_handlers",
         "_held",
         "_oracle",
-        "_reports",
         "_site",
     )
+        "reports",
 
     def __init__(
         self,
@@ -109,7 +109,8 @@ class Dispatch:
         self._deliveries = Deliveries()
         self._flows = flows
         self._figures = figures
-        self._reports = NodeReports(site, held, oracle)
+        self.reports = NodeReports(site, held, oracle)
+        """What the node tells of itself."""
         to_range = (Read, CommitOne, Prepare, Decide, Ask, Resolve, Reserve, RenewCache)
         self._handlers: dict[type, Handler] = dict.fromkeys(to_range, self._range_request)
         self._handlers |= dict.fromkeys((CommitOne, Prepare, Decide), self._transaction_request)
@@ -278,7 +279,7 @@ class Dispatch:
         self._figures.answer(caller)
 
     def _report(self, caller: Caller, _request: ReportRequest) -> None:
-        self._site.post.answer(caller.address, caller.number, self._reports.report())
+        self._site.post.answer(caller.address, caller.number, self.reports.report())
 
     def _split(self, caller: Caller, request: SplitRange) -> None:
         flow = partial(self._flows.split, request.range_id, request.generation, request.key)

@@ -42,9 +42,11 @@ from fastness.node.upkeep import Upkeep
 from fastness.placement.coordinator import Coordinator
 from fastness.placement.membership import NodeRecord
 from fastness.ranges.leaseholder import Leaseholder
+from fastness.placement.samples import StoreSample
 from fastness.runtime.process import Process, Timer
 from fastness.wire.figures import StoreFigures
 
+from fastness.wire.reports import NodeReport
 RESTING_TICKS = 10
 """How many times rarer ticks are while nothing is under way."""
 
@@ -88,7 +90,7 @@ class Node:
         self._keeper = SessionKeeper(self._site)
         self._claims = Claims(self._site, self._keeper, self._held, self._oracle)
         self._flows = Flows(self._site, self._keeper, self._held, self._oracle, self._claims)
-        figures = NodeFigures(self._site, self._held, lambda: self.is_serving_all, store_figures)
+        figures = NodeFigures(self._site, self._held, lambda: self.is_ready, store_figures)
         self._dispatch = Dispatch(
             self._site, self._held, self._oracle, self._claims, self._flows, figures=figures
         )
@@ -127,6 +129,11 @@ class Node:
 
     @property
     def is_in_service(self) -> bool:
+    @property
+    def is_ready(self) -> bool:
+        """Whether it serves what it is there for: its part of a cluster, or everything."""
+        return self.is_serving_all if self._balancer is None else self.is_in_service
+
         """Whether its session lives and it knows the map: it serves what it holds."""
         site = self._site
         alive = site.tenure is not None and site.tenure.alive
@@ -157,16 +164,28 @@ class Node:
         """The leaseholders of the ranges it holds, by range id."""
         return {shell.range_id: shell.leaseholder for shell in self._held}
 
-    def join(self, name: str, problems: Mapping[str, FastnessError]) -> None:
+    def store_of(self, range_id: int) -> str:
+        """The store in which a range lies that it holds."""
+        shell = self._held.get(range_id)
+        return "" if shell is None else shell.store_name
+
+    def join(
+        self,
+        name: str,
+        problems: Mapping[str, FastnessError],
+        samples: Mapping[str, StoreSample],
+    ) -> None:
         """Be one of several, that even out what they have to do. Before `start`.
 
         No other node that lives may have the same name; several may have none. `problems` tells,
-        each time it is read, why a store of the cluster is not among the node's.
+        each time it is read, why a store of the cluster is not among the node's, and `samples`
+        what lies where in those that are.
         """
         self._site.name = name
         self._site.problems = problems
         self._balancer = Balancer(self._site, self._held, self._oracle)
 
+        self._site.samples = samples
     def start(self) -> None:
         """Serve from now on."""
         record = NodeRecord(0, self._site.name, metadata.version("fastness"))
@@ -181,6 +200,10 @@ class Node:
     def look(self) -> None:
         """Something may be different: look for what can be claimed."""
         self._site.changed.give()
+    def report(self) -> NodeReport:
+        """What it holds, and how it fares."""
+        return self._dispatch.reports.report()
+
 
     def _tick(self) -> None:
         site = self._site

@@ -9,6 +9,7 @@ from fastness.node.held import HeldRanges
 from fastness.node.oracle_seat import OracleSeat
 from fastness.node.shell import RangeShell
 from fastness.node.site import Site
+from fastness.placement.samples import Extent
 from fastness.runtime.clock import NANOSECONDS_PER_MILLISECOND
 from fastness.wire.handshake import PROTOCOLS
 from fastness.wire.reports import NodeReport, RangeReport, StoreReport
@@ -54,10 +55,12 @@ class NodeReports:
         return SERVING if site.tenure is not None and site.tenure.alive else WAITING
 
     def _range(self, shell: RangeShell) -> RangeReport:
-        leaseholder, load = shell.leaseholder, shell.load
+        leaseholder, load, shape = shell.leaseholder, shell.load, shell.shape
+        sample = self._site.samples.get(shell.store_name)
+        extent = Extent() if sample is None else sample.extent(shape.begin, shape.end)
         return RangeReport(
             range_id=shell.range_id,
-            generation=shell.shape.generation,
+            generation=shape.generation,
             epoch=shell.lease.epoch,
             requests_s=load.rate,
             is_measured=load.is_measured,
@@ -67,13 +70,17 @@ class NodeReports:
             undecided=leaseholder.undecided,
             prune_horizon=leaseholder.prune_horizon,
             closed=leaseholder.closed,
+            size_bytes=extent.size_bytes,
+            half_key=extent.half_key,
         )
 
     def _stores(self) -> list[StoreReport]:
         site = self._site
-        reports = [
-            StoreReport(name, refusal=str(store.refusal or ""))
-            for name, store in site.stores.items()
-        ]
+        reports = []
+        for name, store in site.stores.items():
+            sample = site.samples.get(name)
+            size_bytes, keys = (sample.size_bytes, sample.keys) if sample else (0, 0)
+            refusal = str(store.refusal or "")
+            reports.append(StoreReport(name, "", refusal, size_bytes, keys))
         reports += [StoreReport(name, str(problem)) for name, problem in site.problems.items()]
         return sorted(reports, key=lambda one: one.name)

@@ -20,6 +20,7 @@ from fastness.node.waiting import settle
 from fastness.placement.cluster_view import ClusterView
 from fastness.placement.coordinator import Coordinator
 from fastness.placement.descriptors import Descriptor
+from fastness.placement.samples import StoreSample
 from fastness.runtime.process import Address, Process
 
 
@@ -81,6 +82,7 @@ class Site:
         "process",
         "resting",
         "rests_until_ns",
+        "samples",
         "stores",
         "tasks",
         "tenure",
@@ -114,6 +116,8 @@ class Site:
         """What it is called among the nodes of its cluster."""
         self.problems: Mapping[str, FastnessError] = {}
         """Why a store of the cluster is not among `stores`."""
+        self.samples: Mapping[str, StoreSample] = {}
+        """What lies where in the stores, for ranges that grow too large."""
         self.draining = False
         """Nothing is taken over any more."""
         self.in_flight = 0

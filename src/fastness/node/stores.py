@@ -25,6 +25,7 @@ from fastness.node.site import Signal
 from fastness.node.waiting import pause
 from fastness.placement.coordinator import STORES, Coordinator
 from fastness.placement.membership import StoreRecord, stores_in
+from fastness.placement.samples import StoreSample
 from fastness.runtime.process import Process
 
 FIRST_PAUSE_MS = 100.0
@@ -33,10 +34,11 @@ PAUSE_MS_MAX = 5_000.0
 
 
 class Opened(NamedTuple):
-    """An open store, and how it is closed."""
+    """An open store, how it is closed, and how it is asked what lies where in it."""
 
     store: RemoteStore
     close: Callable[[], Coroutine[Any, Any, None]]
+    survey: Callable[[], Coroutine[Any, Any, StoreSample]]
 
 
 StoreOpener = Callable[[StoreRecord], Coroutine[Any, Any, Opened]]
@@ -63,6 +65,8 @@ class StoreKeeper:
         """Those registered, as far as is known."""
         self.problems: dict[str, FastnessError] = {}
         """Why a registered store is not open."""
+        self.samples: dict[str, StoreSample] = {}
+        """What lies where in those that are open, as of the last survey."""
         self.remembered = Pool(limits.remembered_bytes)
         """What the node remembers of all of them."""
         self._process = process
@@ -74,6 +78,7 @@ class StoreKeeper:
         self._closers: list[Callable[[], Coroutine[Any, Any, None]]] = []
         self._opening: set[str] = set()
         self._look = Signal(process)
+        self._surveys: dict[str, Callable[[], Coroutine[Any, Any, StoreSample]]] = {}
         self._closed = False
 
     async def run(self) -> None:
@@ -123,11 +128,22 @@ class StoreKeeper:
             await opened.close()
             return True
         self._closers.append(opened.close)
+        self._surveys[name] = opened.survey
         self.problems.pop(name, None)
         self.stores[name] = RememberingStore(opened.store, self.remembered, self._process)
         self._process.note(f"store {name} is open")
         self._changed()
         return True
+
+    async def survey(self) -> None:
+        """Ask each open store what lies where in it, every so often."""
+        while True:
+            for name, survey in list(self._surveys.items()):
+                try:
+                    self.samples[name] = await survey()
+                except FastnessError as error:
+                    self._process.note(f"store {name} was not surveyed: {error}")
+            await pause(self._process, self._limits.survey_ms)
 
     @property
     def is_settled(self) -> bool:

@@ -28,6 +28,7 @@ from fastness.errors import (
     FastnessError,
     InvalidOption,
     InvalidUrl,
+    Overloaded,
     PermissionDenied,
     Unauthenticated,
     Unreachable,
@@ -48,6 +49,7 @@ from fastness.wire.messages import (
     MapAnswer,
     MapRequest,
     MergeRange,
+    MoveRange,
     Refusal,
     SplitRange,
     TransferLease,
@@ -61,6 +63,8 @@ REPORT_S_MAX = 3.0
 """How long a node may take to report; one that is paused should not stop a look at the others."""
 TRIES = 20
 PAUSE_S = 0.1
+MOVE_PAUSE_S = 0.5
+"""Between two looks at a move under way."""
 
 AGENT = "fastness cluster"
 
@@ -122,9 +126,9 @@ class Control:
         coordinator: Coordinator | None,
         cluster: ClusterRecord | None,
     ) -> None:
+        self.process = process
         self.coordinator = coordinator
         self.cluster = cluster
-        self._process = process
         self._seeds = seeds
         self._calls = Calls(process, replace(process.limits, call_ms=CHANGE_MS_MAX))
         connect_calls(self._calls, process, seeds)
@@ -172,7 +176,7 @@ class Control:
         raise failure
 
     async def _report(self, node: SeenNode) -> None:
-        clock = self._process.clock
+        clock = self.process.clock
         before_ms, before_ns = clock.wall_ms(), clock.boot_ns()
         try:
             async with asyncio.timeout(REPORT_S_MAX):
@@ -194,7 +198,7 @@ class Control:
         """The answer of a node; raises its refusal, or `Unreachable`."""
         answer = await self._calls.ask(to, body)
         if answer is None:
-            reason = self._process.reason(to)
+            reason = self.process.reason(to)
             raise Unreachable(f"{to} did not answer" + (f" ({reason})" if reason else ""))
         if isinstance(answer, Refusal):
             raise error_of(answer)
@@ -237,6 +241,40 @@ class Control:
             f"range {range_id}",
             lambda one: TransferLease(one.range_id, one.generation, target),
         )
+
+    async def move(self, range_id: int, store: str) -> Descriptor:
+        """Carry a range to the store of a name; what it is then, under another id.
+
+        With the name of the store where it lies, a move that is under way is given up. Asked again
+        after an interruption, it goes on with a move under way, or begins anew.
+        """
+        failures = 0
+        one = _the(await self.look(reports=False), range_id)
+        if one.store == store:
+            return await self._change(
+                lambda other: other.range_id == range_id,
+                f"range {range_id}",
+                lambda other: MoveRange(other.range_id, other.generation, store),
+            )
+        while True:
+            seen = await self.look(reports=False)
+            if seen.stores and store not in seen.stores:
+                known = ", ".join(seen.stores)
+                raise InvalidOption(f"no store is called {store!r}: choose from {known}")
+            # It has another id once it has moved.
+            found = next(other for other in seen.ranges if other.begin == one.begin)
+            if found.store == store:
+                return found
+            try:
+                await self.ask(found.holder, MoveRange(found.range_id, found.generation, store))
+            except Overloaded:
+                # Under way: it takes as long as carrying the range does.
+                await asyncio.sleep(MOVE_PAUSE_S)
+            except FastnessError as error:
+                failures += 1
+                if not error.retryable or failures >= TRIES:
+                    raise
+                await asyncio.sleep(PAUSE_S)
 
     async def drain(self, name: str) -> SeenNode:
         """Have a node hand everything over; answered once it holds nothing."""

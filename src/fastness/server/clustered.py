@@ -8,12 +8,15 @@ from __future__ import annotations
 import importlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
+from functools import partial
 from types import ModuleType
 from typing import Protocol
 
 from msgspec import structs
 
 from fastness.errors import ForeignStore, InvalidOption, InvalidUrl
+from fastness.hosting.store_health import StoreHealth
 from fastness.limits import Limits
 from fastness.node.stores import Opened
 from fastness.placement.coordinator import Coordinator
@@ -82,7 +85,8 @@ async def open_store(
             f"the store of this cluster with the id {store.identity} answers at the URL of store "
             f"{record.name!r}, whose id is {record.identity}: give each store its own URL"
         )
-    return Opened(store, store.close)
+    survey = _needed("fastness.hosting.postgres.survey").survey
+    return Opened(store, store.close, partial(survey, record.url))
 
 
 async def prepare_store(record: StoreRecord, cluster_id: str) -> StoreRecord:
@@ -95,6 +99,26 @@ async def prepare_store(record: StoreRecord, cluster_id: str) -> StoreRecord:
         record.url, cluster_id, allow_unreplicated=record.allow_unreplicated
     )
     return structs.replace(record, identity=identity)
+
+
+def members_of(url: str) -> list[str]:
+    """The members of the etcd cluster that a coordinator's URL names, as HOST:PORT."""
+    return [str(place) for place in _needed("fastness.hosting.etcd").parse_etcd_url(url).places]
+
+
+async def try_member(process: Process, url: str, member: str) -> None:
+    """See that one member serves the coordinator by itself; raises why not."""
+    etcd = _needed("fastness.hosting.etcd")
+    parsed = etcd.parse_etcd_url(url)
+    alone = replace(parsed, places=tuple(one for one in parsed.places if str(one) == member))
+    await (await etcd.EtcdCoordinator.open(process, alone)).close()
+
+
+async def store_health(record: StoreRecord) -> StoreHealth:
+    """How the servers of a store fare; raises why they cannot be asked."""
+    _postgres(record)
+    found: StoreHealth = await _needed("fastness.hosting.postgres.health").health(record.url)
+    return found
 
 
 def _postgres(record: StoreRecord) -> ModuleType:

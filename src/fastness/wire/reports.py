@@ -45,8 +45,6 @@ class StoreReport(msgspec.Struct, frozen=True, array_like=True):
     """Why it is not open, empty while it is."""
     refusal: str = ""
     """Why it takes no writes for now, empty while it does."""
-    identity: str = ""
-    """What the store calls itself, empty while it is not open."""
     size_bytes: int = 0
     """On its disks, 0: not known."""
     keys: int = 0

@@ -8,11 +8,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
-
 from fastness.hosting.postgres.connecting import find_primary, hosts_of
 from fastness.hosting.postgres.failures import translated
-from fastness.hosting.postgres.primary import farewell
+from fastness.hosting.store_health import Standby, StoreHealth
 
 _STANDBYS = """
 SELECT application_name, sync_state,
@@ -26,35 +24,13 @@ FROM pg_stat_user_tables WHERE schemaname = 'fastness'
 """
 _OLDEST = """
 SELECT coalesce(max(extract(epoch FROM now() - xact_start)), 0)::float8 AS seconds
-FROM pg_stat_activity WHERE xact_start IS NOT NULL AND pid <> pg_backend_pid()
+FROM pg_stat_activity
+WHERE xact_start IS NOT NULL AND backend_type = 'client backend' AND pid <> pg_backend_pid()
 """
 SYNCHRONOUS = frozenset({"sync", "quorum"})
 
 
-class Standby(msgspec.Struct, frozen=True):
-    """One server that follows the primary."""
-
-    name: str
-    is_synchronous: bool
-    bytes_behind: int
-    """Of the log, until it shows what the primary shows."""
-
-
-class Health(msgspec.Struct, frozen=True):
-    """One PostgreSQL cluster; rows are estimates."""
-
-    version: int
-    """As 180004 for 18.4."""
-    standbys: list[Standby]
-    live_rows: int
-    dead_rows: int
-    """Not taken away by a vacuum yet."""
-    size_bytes: int
-    oldest_transaction_s: float
-    """Of anybody: no vacuum takes away what it may still see."""
-
-
-async def health(dsn: str) -> Health:
+async def health(dsn: str) -> StoreHealth:
     """Ask the primary of a DSN; raises why there is none, or what it refuses."""
     found = await find_primary(dsn, hosts_of(dsn))
     try:
@@ -62,14 +38,14 @@ async def health(dsn: str) -> Health:
     except Exception as error:
         raise translated(error, "asking how the store fares") from error
     finally:
-        await farewell(found)
+        found.connection.terminate()
 
 
-async def _asked(connection: Any, version: int) -> Health:  # noqa: ANN401 - no types
+async def _asked(connection: Any, version: int) -> StoreHealth:  # noqa: ANN401 - no types
     standbys = await connection.fetch(_STANDBYS)
     tables = await connection.fetchrow(_TABLES)
     oldest = await connection.fetchrow(_OLDEST)
-    return Health(
+    return StoreHealth(
         version,
         [
             Standby(row["application_name"], row["sync_state"] in SYNCHRONOUS, row["behind"])

@@ -155,7 +155,7 @@ class SimulatedCluster:
             limits = replace(limits, balance_ms=balance_ms)
         node = Node(process, coordinator, stores, limits)
         if balance_ms:
-            node.join("", {})
+            node.join("", {}, {})
         self.nodes.append(node)
         node.start()
 
