@@ -67,6 +67,32 @@ def test_what_a_dead_node_held_is_divided() -> None:
         world.run(scenario())
 
 
+def test_a_drained_node_divides_what_it_held() -> None:
+    """Everything is released by it, and taken by the others in equal parts, without a takeover."""
+    with World(seed=14) as world:
+        cluster = Cluster(world, splits=SPLITS)
+
+        async def scenario() -> None:
+            await cluster.start()
+            process, nodes = cluster.client.process, cluster.nodes
+            await until(
+                process, lambda: sum(len(one.leaseholders) for one in nodes.values()) == RANGES
+            )
+            address, leaving = max(nodes.items(), key=lambda one: len(one[1].leaseholders))
+            held = len(leaving.leaseholders)
+            task = world.process(cluster.name_of(address)).spawn(leaving.drain(), name="drain")
+            await task
+            assert not leaving.leaseholders
+            assert leaving.counts.transfers == held
+            staying = [one for one in nodes.values() if one is not leaving]
+            await until(process, lambda: sum(len(one.leaseholders) for one in staying) == RANGES)
+            assert sum(one.counts.takeovers for one in staying) == 0
+            shares = [len(one.leaseholders) for one in staying]
+            assert max(shares) - min(shares) <= RANGES // 6
+
+        world.run(scenario())
+
+
 def test_turns_are_bounded_and_given_in_order() -> None:
     """No more than so many at a time; the others in the order they came, but for who has left."""
     with World(seed=13) as world:
