@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from fastness.errors import Fenced
+from fastness.errors import DiskFull, Fenced
 from fastness.hosting.remote import StoreAnswer, StoreRead
 from fastness.limits import Limits
 from fastness.storage.contract import Batch, RangeState
@@ -104,6 +104,40 @@ def test_a_batch_that_cannot_be_written_takes_no_other_with_it(dsn: str) -> None
         assert answers[1] is None
         settled = await together(store.settle, (1, 1, 1), (2, 1, 1))
         assert settled == [False, True]
+
+    reached.run(scenario)
+
+
+def test_a_full_disk_leaves_reads_alone(dsn: str) -> None:
+    """Batches fail with the reason and new ones are refused with it, until a write succeeds."""
+    full = (
+        """CREATE FUNCTION no_space() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN RAISE EXCEPTION 'could not extend file' USING ERRCODE = '53100'; END $$""",
+        """CREATE TRIGGER no_space BEFORE INSERT ON fastness.newest
+        FOR EACH STATEMENT EXECUTE FUNCTION no_space()""",
+        """CREATE TRIGGER no_space BEFORE UPDATE ON fastness.store
+        FOR EACH STATEMENT EXECUTE FUNCTION no_space()""",
+    )
+    emptied = ("DROP FUNCTION no_space() CASCADE",)
+    reached = OnPostgres(dsn)
+
+    async def scenario() -> None:
+        store = reached.postgres
+        await reached.opened(1)
+        assert await reached.ask(store.apply, Batch(7, 1, 1, [commit(1, a="1")])) is None
+        drops = store.drops
+        await asyncio.to_thread(execute, dsn, *full)
+        answer = await reached.ask(store.apply, Batch(7, 1, 2, [commit(2, a="2")]))
+        assert isinstance(answer, DiskFull)
+        assert await reached.ask(store.settle, 7, 1, 2) is False
+        for _look in range(3):
+            assert (await reached.read(b"a")).number == 2
+            assert isinstance(store.refusal, DiskFull)
+        await asyncio.to_thread(execute, dsn, *emptied)
+        while store.refusal is not None:
+            await reached.read(b"a")
+        assert await reached.ask(store.apply, Batch(7, 1, 3, [commit(3, a="3")])) is None
+        assert store.drops == drops
 
     reached.run(scenario)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -10,7 +11,7 @@ import pytest
 
 from fastness.errors import FastnessError, ForeignStore, InvalidOption, InvalidUrl, Unreachable
 from fastness.hosting.postgres import PostgresStore, preparing
-from fastness.hosting.postgres.connecting import Host, hosts_of, shown
+from fastness.hosting.postgres.connecting import Host, find_primary, hosts_of, shown
 from fastness.laptop.ports import free_port
 from fastness.laptop.postgres import Postgres
 from fastness.runtime.local import LocalNetwork
@@ -186,6 +187,21 @@ def test_hosts_of_a_dsn() -> None:
     ]
     assert hosts_of("postgres:///d?host=/run") == [Host(None, None)]
     assert shown("postgresql://u:p@one:1/d?password=p") == "postgresql://u:...@one:1/d"
+
+
+def test_connections_find_out_when_nobody_is_there(postgres: Postgres) -> None:
+    """The kernel asks for us, while we wait for an answer."""
+
+    async def main() -> None:
+        found = await find_primary(postgres.dsn(), hosts_of(postgres.dsn()))
+        try:
+            wire = found.connection._transport.get_extra_info("socket")  # noqa: SLF001 - the library's own
+            assert wire.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+            assert wire.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 5
+        finally:
+            await found.connection.close()
+
+    asyncio.run(main())
 
 
 def test_a_server_that_is_not_there(postgres: Postgres) -> None:

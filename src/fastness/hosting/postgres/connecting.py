@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import socket
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
@@ -53,6 +54,8 @@ SESSION = {
     "jit": "off",
     "max_parallel_workers_per_gather": "0",
 }
+_KEEPALIVE = {"TCP_KEEPIDLE": 5, "TCP_KEEPINTVL": 2, "TCP_KEEPCNT": 3}
+"""Seconds, and how many probes: as `SESSION` has it for the other side."""
 SESSION_FROM_17 = {"transaction_timeout": "0"}
 
 _ABOUT = """
@@ -103,6 +106,17 @@ class UncancelledConnection(asyncpg.Connection):  # type: ignore[misc]  # it shi
 
     def _cancel_current_command(self, *_waiters: object) -> None:
         self.terminate()
+
+    def keep_alive(self) -> None:
+        """Have the kernel find out when nobody is there any more, however long we only listen."""
+        wire = self._transport.get_extra_info("socket")
+        if wire.family in {socket.AF_INET, socket.AF_INET6}:
+            wire.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            for name, value in _KEEPALIVE.items():
+                # Not every system has all of them.
+                option = getattr(socket, name, None)
+                if option is not None:
+                    wire.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
 def hosts_of(dsn: str) -> list[Host]:
@@ -219,7 +233,7 @@ async def _try(dsn: str, host: Host) -> Found | InvalidOption | str:
 async def connect(dsn: str, host: Host) -> Any:  # noqa: ANN401 - the library has no types
     """A plain connection to one host."""
     place = {} if host.name is None else {"host": host.name, "port": host.port or 5432}
-    return await asyncpg.connect(
+    connection = await asyncpg.connect(
         dsn,
         **place,
         # Every host is asked what it is, so a URL that wants a primary excludes none before.
@@ -229,6 +243,8 @@ async def connect(dsn: str, host: Host) -> Any:  # noqa: ANN401 - the library ha
         max_cached_statement_lifetime=0,
         server_settings={"application_name": APPLICATION},
     )
+    connection.keep_alive()
+    return connection
 
 
 async def set_session(connection: Any, version: int) -> None:  # noqa: ANN401 - no types
