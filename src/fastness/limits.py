@@ -104,14 +104,16 @@ class Limits:
     """Requests for timestamps that wait for the oracle's ceiling."""
     claim_ms: int = 50
     """How much longer a node hesitates to claim a range for each one it holds."""
-    poll_ms: int = 1_000
-    """How often a node looks at the coordinator while it is told of no change."""
+    move_bytes: int = 1 * MIB
+    """Versions that a move carries to the other store in one step."""
     balance_ms: int = 10_000
     """How often the nodes of a cluster compare what they have to do, and even it out."""
     range_bytes: int = 512 * MIB
     """A range of a cluster whose newest versions take more is split in halves."""
     survey_ms: int = 60_000
     """How often a node draws a sample of each store's keys, to tell how large its ranges are."""
+    poll_ms: int = 1_000
+    """How often a node looks at the coordinator while it is told of no change."""
     coordinator_ms: int = 300
     """How long one member of an etcd cluster may take to answer before the next one is asked."""
     frame_bytes: int = 32 * MIB

@@ -51,6 +51,7 @@ from fastness.wire.messages import (
     MapAnswer,
     MapRequest,
     MergeRange,
+    MoveRange,
     Refusal,
     SplitRange,
     TakeRange,
@@ -110,7 +111,7 @@ REPORT = NodeReport(
     issued=T,
     uptime_ms=5_000,
     ranges=[
-        RangeReport(7, 3, 2, 12.5, True, b"m", True, "split", 1, T, T + 1, 4_096, b"k"),  # noqa: FBT003 - a field
+        RangeReport(7, 3, 2, 12.5, True, b"m", True, "split", 1, T, T + 1, 4_096, b"k", 2_000),  # noqa: FBT003 - a field
     ],
     stores=[
         StoreReport("main", size_bytes=8_192, keys=10),
@@ -158,6 +159,7 @@ MESSAGES: dict[str, tuple[int, int, int, Body]] = {
     "split": (CALL, 15, T, SplitRange(7, 3, b"m")),
     "merge": (CALL, 16, T, MergeRange(7, 3)),
     "transfer": (CALL, 17, T, TransferLease(7, 3, NODE)),
+    "move": (CALL, 20, T, MoveRange(7, 3, "store-b")),
     "take": (NOTICE, 0, T, TakeRange(7)),
     "drain": (CALL, 18, T, Drain()),
     "ask for figures": (CALL, 19, T, FiguresRequest()),

@@ -1,4 +1,4 @@
-"""The commands `cluster split`, `merge`, `transfer-lease` and `drain`: asked of the nodes."""
+"""The commands of `cluster` that change it: asked of the nodes."""
 
 from __future__ import annotations
 
@@ -91,6 +91,36 @@ def transfer_lease(
             output.document({"range": found.range_id, "node": node})
         else:
             output.text(f"range {found.range_id} was handed to {node}")
+
+
+def move(
+    range_id: RangeArgument,
+    store: Annotated[
+        str,
+        typer.Argument(
+            metavar="STORE",
+            help="A store by its name ('fastness cluster stores').",
+            show_default=False,
+        ),
+    ],
+    *,
+    coordinator: ClusterOption = None,
+    url: UrlOption = None,
+    ca: CaOption = "",
+    json: JsonOption = False,
+) -> None:
+    """Move a range to another store, while it is served.
+
+    What both stores hold is compared by digests before the other one takes over. Until then the
+    move can be given up: move the range to the store where it is. A command that was interrupted
+    may be repeated: it goes on, or begins anew.
+    """
+    with answering(json) as output:
+        found = controlled(lambda control: control.move(range_id, store), coordinator, url, ca)
+        if output.as_json:
+            output.document({"range": range_id, "store": found.store, "now": found.range_id})
+        else:
+            output.text(f"range {range_id} is range {found.range_id} in store {found.store} now")
 
 
 def drain(

@@ -45,9 +45,25 @@ from fastness.errors import (
     StoreUnavailable,
     Unreachable,
 )
+from fastness.hosting.carrying import portion_in
 from fastness.hosting.portions import Room, cells_within, entries_within
-from fastness.hosting.remote import StoreAnswer, StorePrune, StoreRead
-from fastness.storage.contract import Batch, Change, Item, RangeState, Store, StoreSize
+from fastness.hosting.remote import (
+    StoreAnswer,
+    StoreDrop,
+    StorePortion,
+    StorePrune,
+    StoreRead,
+    StoreSelection,
+)
+from fastness.storage.contract import (
+    Batch,
+    Change,
+    Item,
+    Load,
+    RangeState,
+    Store,
+    StoreSize,
+)
 
 GROUP_MAX = 256
 """Requests that share one sync at most."""
@@ -248,6 +264,25 @@ class LocalStore:
             request.limit,
         )
         self._do(lambda store: store.prune(range_id, interval, horizon, limit, epoch=epoch), done)
+
+    def versions(
+        self, request: StoreSelection, done: Callable[[StorePortion | FastnessError], None]
+    ) -> None:
+        """The versions of some keys, to be carried to another store."""
+
+        def carried(store: Store) -> StorePortion:
+            return portion_in(store, request)
+
+        self._do(carried, done, writes=False)
+
+    def load(self, load: Load, done: Callable[[FastnessError | None], None]) -> None:
+        """Write versions to a range being built, durably."""
+        self._do(lambda store: store.load(load), done, unsynced=True)
+
+    def drop(self, request: StoreDrop, done: Callable[[int | FastnessError], None]) -> None:
+        """Remove the next rows of an interval; how many went."""
+        interval, epoch, limit = KeyInterval(*request.interval), request.epoch, request.limit
+        self._do(lambda store: store.drop(request.range_id, epoch, interval, limit), done)
 
     def changes(
         self,

@@ -17,7 +17,7 @@ from fastness.encoding.timestamps import Timestamp
 from fastness.errors import FastnessError
 from fastness.hosting.portions import Room
 from fastness.ranges.requests import Interval, Scan
-from fastness.storage.contract import Batch, Change, RangeState
+from fastness.storage.contract import Batch, Change, KeyVersions, Load, RangeState
 
 
 class StoreRead(msgspec.Struct, frozen=True, array_like=True):
@@ -65,6 +65,35 @@ class StoreAnswer(msgspec.Struct, frozen=True, array_like=True):
     """Whether there was no room for more entries; cells that had none are left out as well."""
 
 
+class StoreSelection(msgspec.Struct, frozen=True, array_like=True):
+    """The versions of some keys of a range, to be carried elsewhere: see `storage.Selection`."""
+
+    range_id: int
+    interval: Interval
+    up_to: Timestamp
+    after: Timestamp
+    horizon: Timestamp
+    bytes_max: int
+
+
+class StorePortion(msgspec.Struct, frozen=True, array_like=True):
+    """The first keys of a selection; `number` as in `StoreAnswer`."""
+
+    keys: list[KeyVersions]
+    rest: bytes | None
+    """Where the rest begins, `None` where that was all."""
+    number: int
+
+
+class StoreDrop(msgspec.Struct, frozen=True, array_like=True):
+    """One step of removing an interval's rows, about `limit`; fenced like a batch."""
+
+    range_id: int
+    epoch: int
+    interval: Interval
+    limit: int
+
+
 class RemoteStore(Protocol):
     """One store as one node sees it.
 
@@ -106,6 +135,20 @@ class RemoteStore(Protocol):
 
     def prune(self, request: StorePrune, done: Callable[[int | FastnessError], None]) -> None:
         """Prune one step; how many rows went."""
+        ...
+
+    def versions(
+        self, request: StoreSelection, done: Callable[[StorePortion | FastnessError], None]
+    ) -> None:
+        """The versions of some keys, to be carried to another store."""
+        ...
+
+    def load(self, load: Load, done: Callable[[FastnessError | None], None]) -> None:
+        """Write versions to a range being built, durably; as `apply`, and settled alike."""
+        ...
+
+    def drop(self, request: StoreDrop, done: Callable[[int | FastnessError], None]) -> None:
+        """Remove the next rows of an interval; how many went, 0 once nothing is left."""
         ...
 
     def changes(

@@ -54,8 +54,19 @@ class Counts:
     splits: int = 0
     merges: int = 0
     transfers: int = 0
+    moves: int = 0
+    moves_given_up: int = 0
+    keys_carried: int = 0
+    """Keys loaded into another store by moves, each as often as it changed meanwhile."""
+    leftovers_removed: int = 0
+    """Intervals removed from a store in which a move had left them."""
     balanced: int = 0
     """Steps this node, with the oracle's role, asked for to even out what the nodes have to do."""
+    remembered_hits: int = 0
+    remembered_misses: int = 0
+    remembered_evictions: int = 0
+    remembered_unfit: int = 0
+    """Of a node that remembers what it reads: see `hosting.remembering.PoolCounts`."""
     draws: int = 0
     """Blocks of timestamps issued by this node as the oracle."""
     ceiling_writes: int = 0

@@ -60,6 +60,7 @@ from fastness.wire.messages import (
     MapAnswer,
     MapRequest,
     MergeRange,
+    MoveRange,
     SplitRange,
     TakeRange,
     TransferLease,
@@ -89,8 +90,8 @@ class Dispatch:
         "_held",
         "_oracle",
         "_site",
-    )
         "reports",
+    )
 
     def __init__(
         self,
@@ -121,6 +122,7 @@ class Dispatch:
         self._handlers[SplitRange] = self._split
         self._handlers[MergeRange] = self._merge
         self._handlers[TransferLease] = self._transfer
+        self._handlers[MoveRange] = self._move
         self._handlers[Drain] = self._drain
 
     def receive(self, sender: Address, data: bytes) -> None:
@@ -292,6 +294,10 @@ class Dispatch:
     def _transfer(self, caller: Caller, request: TransferLease) -> None:
         flow = partial(self._flows.transfer, request.range_id, request.generation, request.to)
         self._carry_out(caller, flow, "transfer")
+
+    def _move(self, caller: Caller, request: MoveRange) -> None:
+        flow = partial(self._flows.move, request.range_id, request.generation, request.store)
+        self._carry_out(caller, flow, "move")
 
     def _drain(self, caller: Caller, _request: Drain) -> None:
         if self._site.draining and self._site.tenure is not None:

@@ -3,6 +3,8 @@
 ::
 
     split     reserve an id -> pause -> one store batch -> flip the descriptors -> serve both
+    move      reserve an id -> build it in the other store -> pause -> the last of it -> serve
+              nothing more -> flip the descriptors -> serve it there -> remove the source
     merge     pause both -> one store batch -> flip the descriptors -> serve the union
     transfer  pause -> serve nothing more -> descriptor released -> tell the target
     drain     transfer everything, release the oracle, end the session
@@ -20,6 +22,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from fastness.errors import FastnessError, Fenced, InvalidOption, Overloaded, Unreachable
+from fastness.node.carrying import Carrier
 from fastness.node.claims import Claims
 from fastness.node.coordination import RETRY_MS, change_of
 from fastness.node.held import HeldRanges
@@ -33,9 +36,16 @@ from fastness.node.waiting import Turns, pause
 from fastness.placement.cluster_view import Placed, encode_counter, range_key
 from fastness.placement.coordinator import NEXT_RANGE, Put
 from fastness.placement.descriptors import Descriptor
-from fastness.placement.flips import Flip, merge_of, release_of, split_of
+from fastness.placement.flips import Flip, merge_of, move_of, release_of, split_of
 from fastness.placement.shares import shared_out
-from fastness.ranges.shape import Shape
+from fastness.ranges.shape import (
+    MOVED,
+    MOVING,
+    Elsewhere,
+    Shape,
+    encode_record,
+    moved_records,
+)
 from fastness.runtime.process import Address
 from fastness.storage.contract import RangeState
 from fastness.wire.messages import TakeRange
@@ -50,7 +60,7 @@ RESERVATIONS_MAX = 20
 class Flows:
     """See the module's page. Each raises what its caller is to be refused with."""
 
-    __slots__ = ("_claims", "_held", "_keeper", "_oracle", "_site")
+    __slots__ = ("_carriers", "_claims", "_held", "_keeper", "_oracle", "_site")
 
     def __init__(
         self,
@@ -65,12 +75,14 @@ class Flows:
         self._held = held
         self._oracle = oracle
         self._claims = claims
+        self._carriers: dict[int, Carrier] = {}
+        """Of the moves under way, by the ids of their ranges."""
 
     # Split.
 
     async def split(self, range_id: int, generation: int, key: bytes) -> None:
         """Split a range at `key`, the begin of the right child."""
-        shell = self._serving(range_id, generation)
+        shell = self._settled(self._serving(range_id, generation))
         if not shell.shape.begin < key < shell.shape.end:
             raise InvalidOption(
                 f"range {range_id} is {shell.shape.begin!r} to {shell.shape.end!r}: it cannot be "
@@ -133,8 +145,8 @@ class Flows:
 
     async def merge(self, range_id: int, generation: int) -> None:
         """Let a range absorb its right neighbour, which this node holds in the same store."""
-        left = self._serving(range_id, generation)
-        right = self._neighbour(left)
+        left = self._settled(self._serving(range_id, generation))
+        right = self._settled(self._neighbour(left))
         with self._busy("merge", left, right):
             with _resumed_on_failure(left), _resumed_on_failure(right):
                 await left.paused()
@@ -165,6 +177,95 @@ class Flows:
             f"the range that begins at {left.shape.end!r} is not held by this node in store "
             f"{left.store_name!r}: transfer it here first, then merge"
         )
+
+    # Move.
+
+    async def move(self, range_id: int, generation: int, store_name: str) -> None:
+        """Carry a range to another store, under another id; answered once it is served there."""
+        carrier = self._carriers.get(range_id)
+        if carrier is not None and carrier.source_name == store_name:
+            carrier.give_up()
+            return
+        shell = self._settled(self._serving(range_id, generation))
+        if shell.store_name == store_name:
+            return
+        target = self._site.stores.get(store_name)
+        if target is None:
+            known = ", ".join(self._site.stores)
+            raise InvalidOption(
+                f"store {store_name!r} is not open at the node that holds range {range_id}, only "
+                f"{known}: add it to the cluster, or see why it does not open"
+            )
+        with self._busy("move", shell):
+            child_id = await self._reserve_id(shell)
+            self._settled(shell)
+            elsewhere = Elsewhere(store_name, child_id, 1)
+            await shell.recorded({MOVING: encode_record(elsewhere)})
+            carrier = Carrier(self._site, shell, target, range_id=child_id, epoch=1)
+            self._carriers[range_id] = carrier
+            try:
+                state, shape = await self._carried(shell, carrier, child_id)
+            except FastnessError:
+                # What was built is removed by whoever holds the range: `MOVING` tells of it.
+                self._site.counts.moves_given_up += 1
+                raise
+            finally:
+                del self._carriers[range_id]
+            with self._busy_id("move", child_id), _dropped_on_failure(shell):
+                await self._serve_moved(shell, store_name, state, shape)
+
+    async def _carried(
+        self, shell: RangeShell, carrier: Carrier, child_id: int
+    ) -> tuple[RangeState, Shape]:
+        await carrier.build()
+        with _resumed_on_failure(shell):
+            await shell.paused()
+            old, records = shell.shape, shell.leaseholder.records
+            shape = Shape(child_id, old.begin, old.end, old.generation + 1)
+            source = Elsewhere(shell.store_name, shell.range_id, shell.lease.epoch)
+            return await carrier.finish(moved_records(records, shape, source)), shape
+
+    async def _serve_moved(
+        self, shell: RangeShell, store_name: str, state: RangeState, shape: Shape
+    ) -> None:
+        site, tenure = self._site, self._tenure()
+        source = self._placed(shell)
+        moved_to = Descriptor(
+            shape.range_id,
+            shape.begin,
+            shape.end,
+            shape.generation,
+            store_name,
+            epoch=state.epoch,
+            holder=site.address,
+            session=tenure.session,
+        )
+        # Nothing is served of the source from here on, whether or not the flip succeeds.
+        shell.drop(moved(f"range {shell.range_id} goes on as range {shape.range_id}"))
+        before_ns = site.boot_ns()
+        flip = move_of(source, moved_to)
+        revision = await site.coordination.write_surely(change_of(flip))
+        if revision is None:
+            site.counts.moves_given_up += 1
+            raise Fenced(f"range {shell.range_id} was taken by another node during its move")
+        site.view.changed(revision, flip.puts, flip.gone)
+        site.counts.moves += 1
+        if not tenure.alive:
+            raise Fenced("the session ended during the move")
+        until_ns = before_ns + held_ns(site.limits.lease_ms)
+        lease = Lease(range_key(shape.range_id), state.epoch, revision, until_ns)
+        # The source might commit, so nobody reads of an older leaseholder.
+        self._held.take(
+            tenure, Placed(moved_to, revision), lease, state, shape, commits_from_ns=site.boot_ns()
+        )
+
+    def _settled(self, shell: RangeShell) -> RangeShell:
+        """The shell, if no move of its range still has to be tidied up after."""
+        if MOVING in shell.leaseholder.records or MOVED in shell.leaseholder.records:
+            raise Overloaded(
+                f"range {shell.range_id}: what a move left behind is being removed: try again soon"
+            )
+        return shell
 
     # Transfer.
 

@@ -33,6 +33,7 @@ from fastness.node.figures import NodeFigures
 from fastness.node.flows import Flows
 from fastness.node.gate import Gate
 from fastness.node.held import HeldRanges
+from fastness.node.leftovers import Leftovers
 from fastness.node.oracle_seat import OracleSeat
 from fastness.node.range_totals import RangeTotals
 from fastness.node.refusals import moved
@@ -41,12 +42,12 @@ from fastness.node.site import Site
 from fastness.node.upkeep import Upkeep
 from fastness.placement.coordinator import Coordinator
 from fastness.placement.membership import NodeRecord
-from fastness.ranges.leaseholder import Leaseholder
 from fastness.placement.samples import StoreSample
+from fastness.ranges.leaseholder import Leaseholder
 from fastness.runtime.process import Process, Timer
 from fastness.wire.figures import StoreFigures
-
 from fastness.wire.reports import NodeReport
+
 RESTING_TICKS = 10
 """How many times rarer ticks are while nothing is under way."""
 
@@ -95,6 +96,7 @@ class Node:
             self._site, self._held, self._oracle, self._claims, self._flows, figures=figures
         )
         self._upkeep = Upkeep(self._site, self._held)
+        self._leftovers = Leftovers(self._site, self._held)
         self._balancer: Balancer | None = None
         self._timer: Timer | None = None
 
@@ -128,12 +130,12 @@ class Node:
         )
 
     @property
-    def is_in_service(self) -> bool:
-    @property
     def is_ready(self) -> bool:
         """Whether it serves what it is there for: its part of a cluster, or everything."""
         return self.is_serving_all if self._balancer is None else self.is_in_service
 
+    @property
+    def is_in_service(self) -> bool:
         """Whether its session lives and it knows the map: it serves what it holds."""
         site = self._site
         alive = site.tenure is not None and site.tenure.alive
@@ -183,9 +185,9 @@ class Node:
         """
         self._site.name = name
         self._site.problems = problems
+        self._site.samples = samples
         self._balancer = Balancer(self._site, self._held, self._oracle)
 
-        self._site.samples = samples
     def start(self) -> None:
         """Serve from now on."""
         record = NodeRecord(0, self._site.name, metadata.version("fastness"))
@@ -195,15 +197,16 @@ class Node:
             self._site.spawn(self._balancer.run(), name="balance")
         self._site.spawn(self._claims.run(), name="claims")
         self._site.spawn(self._upkeep.run(), name="upkeep")
+        self._site.spawn(self._leftovers.run(), name="leftovers")
         self._tick()
 
-    def look(self) -> None:
-        """Something may be different: look for what can be claimed."""
-        self._site.changed.give()
     def report(self) -> NodeReport:
         """What it holds, and how it fares."""
         return self._dispatch.reports.report()
 
+    def look(self) -> None:
+        """Something may be different: look for what can be claimed."""
+        self._site.changed.give()
 
     def _tick(self) -> None:
         site = self._site

@@ -25,6 +25,7 @@ from fastness.node.store_port import StorePort
 from fastness.node.waiting import fail, settle
 from fastness.placement.cluster_view import ClusterView
 from fastness.placement.descriptors import Descriptor
+from fastness.ranges.entries import Entry
 from fastness.ranges.identity import TransactionId, anchor_of
 from fastness.ranges.leaseholder import Leaseholder
 from fastness.ranges.ports import Caller, FoundAtOnce
@@ -151,6 +152,30 @@ class RangeShell:
         """Take the neighbour in, durably; `Unreachable`: nothing was done."""
         other.require_open()
         await self._step(partial(self.leaseholder.absorb, other.leaseholder), reshapes=True)
+
+    async def recorded(self, records: dict[bytes, bytes | None]) -> None:
+        """Write records of the range, durably (`None` removes one)."""
+        self.require_open()
+        future: asyncio.Future[None] = self._site.process.future()
+        self._steps[future] = False
+        holder = self.leaseholder
+        try:
+            holder.enter(
+                Entry(
+                    records=records,
+                    done=lambda: settle(future, None),
+                    lost=lambda error: fail(future, error),
+                )
+            )
+            holder.pump()
+            await future
+        finally:
+            del self._steps[future]
+
+    @property
+    def acknowledged(self) -> int:
+        """The number of the last batch known to be decided."""
+        return self._store.acknowledged
 
     async def _step(
         self, start: Callable[[Callable[..., None]], None], *, reshapes: bool

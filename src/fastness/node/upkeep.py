@@ -49,6 +49,9 @@ class Upkeep:
         site, limits = self._site, self._site.limits
         if shell.closed or not shell.allowed or shell.leaseholder.paused:
             return
+        if shell.range_id in self._held.busy:
+            # A move follows the changes.
+            return
         horizon = self._horizon(shell)
         if horizon > shell.leaseholder.prune_horizon:
             shell.leaseholder.raise_horizon(horizon)

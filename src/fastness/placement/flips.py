@@ -69,6 +69,13 @@ def split_of(parent: Placed, shape: Shape, child: Descriptor) -> Flip:
     return Flip(compare, [kept, child], (), kept)
 
 
+def move_of(source: Placed, moved: Descriptor) -> Flip:
+    """The descriptor of a range that goes on in another store, in place of the one it had."""
+    gone = source.descriptor.range_id
+    compare = {range_key(gone): source.revision, range_key(moved.range_id): 0}
+    return Flip(compare, [moved], (gone,), moved)
+
+
 def merge_of(left: Placed, right: Placed, shape: Shape) -> Flip:
     """The descriptor of the union; the absorbed range's goes."""
     kept = replace(left.descriptor, begin=shape.begin, end=shape.end, generation=shape.generation)

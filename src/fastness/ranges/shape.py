@@ -12,6 +12,8 @@ A range keeps small rows of its own beside its data (`Store.range_records`), eac
                         id and commit timestamp, 0 for aborted
     h                   the outcome horizon
     w                   the newest commit in which writes were declared without a value
+    m>                  Elsewhere: a move was begun, and what it built there may have to go
+    m<                  Elsewhere: a move has ended here, and what lies there has to go
 
 A split gives each child what overlaps it; a merge takes the union, and of horizons the higher
 (CONSISTENCY, section 3.7). Both are functions from records to records, so that the state in
@@ -35,6 +37,9 @@ DECLARED_RECORD = b"w"
 INTENT = b"i"
 VERDICT = b"d"
 OUTCOMES = b"o"
+
+MOVING = b"m>"
+MOVED = b"m<"
 
 Records = dict[bytes, bytes]
 
@@ -64,16 +69,29 @@ class Verdict(msgspec.Struct, frozen=True, array_like=True):
     spans: list[Interval]
 
 
+class Elsewhere(msgspec.Struct, frozen=True, array_like=True):
+    """A range of another store that holds, or may hold, what this one does.
+
+    Whoever removes it there opens it at `epoch` first, and raises that here before each try: so
+    no late step of an earlier try does any harm.
+    """
+
+    store: str
+    range_id: int
+    epoch: int
+
+
 Outcome = tuple[TransactionId, Timestamp]
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode_shape = msgspec.msgpack.Decoder(Shape).decode
 _decode_intent = msgspec.msgpack.Decoder(Intent).decode
 _decode_verdict = msgspec.msgpack.Decoder(Verdict).decode
+_decode_elsewhere = msgspec.msgpack.Decoder(Elsewhere).decode
 _decode_outcomes = msgspec.msgpack.Decoder(list[Outcome]).decode
 
 
-def encode_record(value: Shape | Intent | Verdict | list[Outcome]) -> bytes:
+def encode_record(value: Shape | Intent | Verdict | Elsewhere | list[Outcome]) -> bytes:
     """The bytes of a record."""
     return _encode(value)
 
@@ -100,6 +118,14 @@ def decode_verdict(data: bytes) -> Verdict:
         return _decode_verdict(data)
     except msgspec.DecodeError as error:
         raise _damaged("verdict", data, error) from error
+
+
+def decode_elsewhere(data: bytes) -> Elsewhere:
+    """The range elsewhere these bytes name."""
+    try:
+        return _decode_elsewhere(data)
+    except msgspec.DecodeError as error:
+        raise _damaged("range elsewhere", data, error) from error
 
 
 def decode_outcomes(data: bytes) -> list[Outcome]:
@@ -162,6 +188,14 @@ def _within(records: Records, interval: KeyInterval) -> Records:
             # Outcomes bind every child, since either may be asked for the whole transaction.
             kept[name] = data
     return kept
+
+
+def moved_records(records: Records, shape: Shape, source: Elsewhere) -> Records:
+    """The records of a range that goes on in another store, under another id: all that bind it."""
+    moved = {name: data for name, data in records.items() if name not in (SHAPE_RECORD, MOVING)}
+    moved[SHAPE_RECORD] = encode_record(shape)
+    moved[MOVED] = encode_record(source)
+    return moved
 
 
 def merge_records(left: Records, right: Records) -> Records:

@@ -30,6 +30,7 @@ from fastness.wire.messages import (
     Draw,
     MapRequest,
     MergeRange,
+    MoveRange,
     SplitRange,
     TakeRange,
     TransferLease,
@@ -41,7 +42,14 @@ Kinds = frozenset[type[Any]]
 
 _READING: Kinds = frozenset({Read, RenewCache, Draw, MapRequest, FiguresRequest, InvalidateAck})
 _WRITING: Kinds = _READING | {CommitOne, Prepare, Decide, Reserve}
-_RUNNING: Kinds = _WRITING | {SplitRange, MergeRange, TransferLease, Drain, ReportRequest}
+_RUNNING: Kinds = _WRITING | {
+    SplitRange,
+    MergeRange,
+    TransferLease,
+    MoveRange,
+    Drain,
+    ReportRequest,
+}
 ALLOWED: dict[Role, Kinds] = {
     Role.READ_ONLY: _READING,
     Role.READ_WRITE: _WRITING,

@@ -8,9 +8,14 @@ from fastness.storage.contract import (
     Damage,
     Inherited,
     Item,
+    KeyVersions,
+    Load,
+    Portion,
     RangeState,
+    Selection,
     Store,
     StoreSize,
+    Version,
 )
 from fastness.storage.faults import Faults, Step, no_faults
 from fastness.storage.memory import MemoryStore
@@ -26,11 +31,16 @@ __all__ = [
     "Inherited",
     "InspectedStore",
     "Item",
+    "KeyVersions",
+    "Load",
     "MemoryStore",
+    "Portion",
     "RangeState",
     "RocksStore",
+    "Selection",
     "Step",
     "Store",
     "StoreSize",
+    "Version",
     "no_faults",
 ]

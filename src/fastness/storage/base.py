@@ -30,7 +30,17 @@ from fastness.errors import DatabaseClosed, FastnessError, StoreUnavailable
 from fastness.invariants import InvariantViolation
 from fastness.storage import cells
 from fastness.storage.cells import timestamp_of
-from fastness.storage.contract import Batch, Change, Damage, Item, RangeState, StoreSize
+from fastness.storage.contract import (
+    Batch,
+    Change,
+    Damage,
+    Item,
+    Load,
+    Portion,
+    RangeState,
+    Selection,
+    StoreSize,
+)
 from fastness.storage.failures import from_os_error
 from fastness.storage.faults import Faults, Step
 from fastness.storage.layout import (
@@ -41,12 +51,14 @@ from fastness.storage.layout import (
     mark_row,
     range_row,
     range_value,
+    record_row,
     record_rows,
     split_record_row,
 )
+from fastness.storage.moving import portion_of, rows_dropped, rows_loaded
 from fastness.storage.planning import PlannedRows, plan, plan_late, plan_reshaping
 from fastness.storage.pruning import PrunePlace, place_for, prune_step
-from fastness.storage.range_rows import advanced, held, opened, reshaped, settled
+from fastness.storage.range_rows import advanced, held, loaded, opened, reshaped, settled
 from fastness.storage.reading import (
     EVERYTHING,
     View,
@@ -347,6 +359,41 @@ class RowStore(ABC):
             self._places[range_id] = step.place
             self.expired_pruned += step.expired
             return len(step.rows) + step.passed
+
+    def versions(self, range_id: int, wanted: Selection) -> Portion:
+        """The versions of a range's keys, to be carried to another store."""
+        self._check()
+        with self._view(wanted.interval) as view:
+            return portion_of(view, wanted, self._row(range_id).prune_horizon)
+
+    def load(self, load: Load) -> None:
+        """Write versions of a range being built; visible at once, durable after the next `sync`."""
+        with self._writing:
+            self._check_writable()
+            row = loaded(self._row(load.range_id), load)
+            with self._view(EVERYTHING) as view:
+                puts = rows_loaded(view, load.range_id, load.keys, load.horizon)
+            puts.append((Table.STATE, range_row(load.range_id), range_value(row)))
+            records = {} if load.born is None else load.born.records
+            puts += [
+                (Table.STATE, record_row(load.range_id, name), value)
+                for name, value in records.items()
+            ]
+            self._bound = max(self._bound, row.applied)
+            self._perform(lambda: self._write_rows(puts), Step.APPLY_BEGIN, Step.APPLY_END)
+            self._applied = max(self._applied, row.applied)
+            self._ranges[load.range_id] = row
+
+    def drop(self, range_id: int, epoch: int, interval: KeyInterval, limit: int) -> int:
+        """Remove every version of an interval's next keys, and what the log has of them."""
+        with self._writing:
+            self._check_writable()
+            held(self._row(range_id), range_id, epoch, "dropping rows")
+            with self._view(EVERYTHING) as view:
+                puts = rows_dropped(view, interval, limit)
+            if puts:
+                self._record(puts)
+            return len(puts)
 
     def prune_horizon(self, range_id: int) -> Timestamp:
         """The highest horizon ever given to `prune` for this range."""

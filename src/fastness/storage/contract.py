@@ -27,7 +27,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from fastness.encoding.intervals import KeyInterval
 from fastness.encoding.timestamps import Timestamp
@@ -133,6 +133,58 @@ class Change:
     writes: tuple[tuple[bytes, bytes | None], ...]
     expiries: tuple[tuple[bytes, Timestamp], ...] = ()
     """The written keys whose value expires, and when."""
+
+
+class Version(NamedTuple):
+    """One version of a key, as it is carried from one store to another."""
+
+    cell: bytes
+    ended: Timestamp
+    """When it was overwritten or deleted; 0 for the newest."""
+
+
+KeyVersions = tuple[bytes, list[Version]]
+"""A key and its versions, the oldest first."""
+
+
+class Selection(NamedTuple):
+    """Keys whose versions are wanted, as those versions were at `up_to`.
+
+    Nothing may be committed at or below `up_to` any more. With `after` only the keys that
+    changed above it, also those of which nothing is left.
+    """
+
+    interval: KeyInterval
+    up_to: Timestamp
+    after: Timestamp
+    horizon: Timestamp
+    """At or above the range's own. What nobody at or above it sees is left out."""
+    bytes_max: int
+    """About how much is answered at a time; a key's versions are never parted."""
+
+
+class Portion(NamedTuple):
+    """The first keys of a selection, in order."""
+
+    keys: list[KeyVersions]
+    rest: bytes | None
+    """Where the rest begins, `None` where that was all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """One atomic write to a range being built: its batch of that `number`, fenced alike.
+
+    Each key gets these versions in place of those it has. `born` ends the building: the range's
+    records, and how high it was applied; its prune horizon is `horizon`.
+    """
+
+    range_id: int
+    epoch: int
+    number: int
+    keys: list[KeyVersions]
+    horizon: Timestamp
+    born: Inherited | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,6 +343,29 @@ class Store(Protocol):
         at most `limit`; 0 means that nothing is left to do at or below the horizon. Raises
         `Fenced` for a range closed for good, and if `epoch` is given and not the one open:
         a leaseholder deposed meanwhile no longer knows which keys are the range's.
+        """
+        ...
+
+    def versions(self, range_id: int, wanted: Selection) -> Portion:
+        """The versions of a range's keys, to be carried to another store.
+
+        Raises `SnapshotTooOld` where changes after `wanted.after` are pruned.
+        """
+        ...
+
+    def load(self, load: Load) -> None:
+        """Write versions of a range being built, visible at once, durable after the next `sync`.
+
+        Nobody may answer for the keys but this range. Raises `Fenced` as `apply` does.
+        """
+        ...
+
+    def drop(self, range_id: int, epoch: int, interval: KeyInterval, limit: int) -> int:
+        """Remove every version of an interval's next keys, durably, and what the log has of them.
+
+        About `limit` rows a call; answers how many, 0 once nothing is left. For leftovers of a
+        range that was moved away, or of one whose building was given up. `Fenced` unless `epoch`
+        is the one open.
         """
         ...
 

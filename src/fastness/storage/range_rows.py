@@ -10,8 +10,9 @@ from collections.abc import Mapping
 
 from fastness.errors import Fenced, LimitExceeded
 from fastness.invariants import check
-from fastness.storage.contract import EPOCH_MAX, Batch, Inherited
+from fastness.storage.contract import EPOCH_MAX, Batch, Inherited, Load
 from fastness.storage.layout import RangeRow
+from fastness.storage.moving import highest
 
 ASK = "ask the range map for the present leaseholder"
 
@@ -49,6 +50,20 @@ def advanced(row: RangeRow, batch: Batch) -> RangeRow:
     for commit in batch.resolved:
         applied = max(applied, commit.timestamp)
     return RangeRow(row.epoch, batch.number, applied, row.prune_horizon, row.skipped, committed)
+
+
+def loaded(row: RangeRow, load: Load) -> RangeRow:
+    """The range's row after a step of its building; fenced as a batch is."""
+    held(row, load.range_id, load.epoch, "loading it")
+    if load.number != row.batch_number + 1:
+        raise _out_of_turn(row, load)
+    applied = max(row.applied, highest(load.keys))
+    if load.born is None:
+        # Of what is being built nobody reads, but the store's own bounds are told by its rows.
+        return row._replace(batch_number=load.number, applied=applied)
+    check(applied <= load.born.applied, "nothing was carried from above what was applied")
+    applied = load.born.applied
+    return RangeRow(load.epoch, load.number, applied, load.horizon, row.skipped, applied)
 
 
 def settled(row: RangeRow, range_id: int, epoch: int, number: int) -> RangeRow:
@@ -93,7 +108,7 @@ def _born(born: Inherited, parent: RangeRow) -> RangeRow:
     return RangeRow(born.epoch, 0, born.applied, born.prune_horizon, 0, committed)
 
 
-def _out_of_turn(row: RangeRow, batch: Batch) -> Fenced:
+def _out_of_turn(row: RangeRow, batch: Batch | Load) -> Fenced:
     """What a batch's wrong number means: the late original of one given up, or a mistake."""
     check(batch.number == row.skipped, "batches of a range follow each other by number")
     return Fenced(

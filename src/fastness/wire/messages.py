@@ -103,6 +103,14 @@ class TransferLease(msgspec.Struct, frozen=True, array_like=True, tag=66):
     to: str
 
 
+class MoveRange(msgspec.Struct, frozen=True, array_like=True, tag=71):
+    """To the leaseholder: carry the range to another store; answered once it is served there."""
+
+    range_id: int
+    generation: int
+    store: str
+
+
 class TakeRange(msgspec.Struct, frozen=True, array_like=True, tag=67):
     """From a node that released a range, to the one that should claim it."""
 
@@ -155,6 +163,7 @@ Body = (
     | SplitRange
     | MergeRange
     | TransferLease
+    | MoveRange
     | TakeRange
     | Drain
     | FiguresRequest

@@ -24,9 +24,17 @@ from fastness.hosting.remembering.home import Home, covered
 from fastness.hosting.remembering.pool import Pool
 from fastness.hosting.remembering.under_way import UnderWay
 from fastness.hosting.remembering.versions import Cell, Unknown
-from fastness.hosting.remote import RemoteStore, StoreAnswer, StorePrune, StoreRead
+from fastness.hosting.remote import (
+    RemoteStore,
+    StoreAnswer,
+    StoreDrop,
+    StorePortion,
+    StorePrune,
+    StoreRead,
+    StoreSelection,
+)
 from fastness.runtime.process import Process
-from fastness.storage.contract import Batch, Change, Item, RangeState
+from fastness.storage.contract import Batch, Change, Item, Load, RangeState
 
 SENT_KEYS = 4_096
 """Keys lately written that a range remembers, to know what it reads for the newest version."""
@@ -309,6 +317,22 @@ class RememberingStore:
             done(answer)
 
         self._store.prune(request, pruned)
+
+    def versions(
+        self, request: StoreSelection, done: Callable[[StorePortion | FastnessError], None]
+    ) -> None:
+        """The versions of some keys, to be carried to another store."""
+        self._store.versions(request, done)
+
+    def load(self, load: Load, done: Callable[[FastnessError | None], None]) -> None:
+        """Write versions to a range being built, of which nothing is remembered from then on."""
+        self._forget(load.range_id)
+        self._store.load(load, done)
+
+    def drop(self, request: StoreDrop, done: Callable[[int | FastnessError], None]) -> None:
+        """Remove the next rows of an interval, of which nothing is remembered from then on."""
+        self._forget(request.range_id)
+        self._store.drop(request, done)
 
     def changes(
         self,

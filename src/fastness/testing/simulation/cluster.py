@@ -27,12 +27,17 @@ from fastness.hosting.remembering import Pool, RememberingStore
 from fastness.hosting.remote import RemoteStore
 from fastness.invariants import InvariantViolation
 from fastness.node import Counts, Node, bootstrap
+from fastness.placement.cluster_view import decode_descriptor
+from fastness.placement.coordinator import RANGES
+from fastness.placement.descriptors import Descriptor
+from fastness.ranges.shape import MOVED, MOVING
 from fastness.testing.history import Outcome
 from fastness.testing.ledger import Ledger, Set
 from fastness.testing.recording import RecordedDatabase, RecordedTransaction
 from fastness.testing.simulation.crowd import Crowd
 from fastness.testing.simulation.followers import Follower
 from fastness.testing.simulation.operators import Operator, Sights
+from fastness.testing.simulation.places import check_places
 from fastness.testing.simulation.processes import SimulatedProcess
 from fastness.testing.simulation.report import Finding, RunReport
 from fastness.testing.simulation.scenario import NODES, QUIET_MS_MAX, STORES, Scenario
@@ -115,7 +120,7 @@ class SimulatedCluster:
         else:
             logs = {store.name: store.log() for store in self.world.stores()}
             told = [] if self.operator is None else self.operator.told
-            for verdict in judge(self.ledger, self.workloads, logs, self.follower.pages, told):
+            for verdict in judge(self.ledger, self.workloads, logs, self.follower, told):
                 for anomaly in verdict.anomalies:
                     self._found(anomaly.name, f"{verdict.checker}: {anomaly}")
             report.unresolved = len(self.ledger.unresolved())
@@ -176,6 +181,11 @@ class SimulatedCluster:
         database = RecordedDatabase(client, self.ledger, 0)
         for workload in self.workloads:
             await self._again(workload.prepare, database)
+
+    def _descriptors(self) -> list[Descriptor]:
+        """Every range there is, as the coordinator has it."""
+        entries = self.world.coordinator.snapshot()
+        return [decode_descriptor(one) for key, one in entries.items() if key.startswith(RANGES)]
 
     def _start_operator(self, client: ClusterClient) -> None:
         process = self.world.process("operator")
@@ -239,6 +249,7 @@ class SimulatedCluster:
             DECIDED_LEASES * lease_ms,
             self._all_decided(),
         )
+        await self._within("what moves left behind is removed", QUIET_MS_MAX, self._tidied())
         client = self._client("inspector")
         database = RecordedDatabase(client, self.ledger, 1 << 16)
         await self._within("outcomes are told", QUIET_MS_MAX, self._resolve(client))
@@ -252,12 +263,26 @@ class SimulatedCluster:
             workload.pause_s = 0.0
             what = f"{workload.kind} looks at what is left"
             await self._within(what, QUIET_MS_MAX, self._again(workload.conclude, database))
+        self.report.findings += check_places(self.world.stores(), self._descriptors())
 
     async def _clients_ended(self) -> None:
         await self._until(lambda: not self.crowd.acting)
 
     async def _all_decided(self) -> None:
         await self._until(lambda: not self.undecided())
+
+    async def _tidied(self) -> None:
+        """No range remembers a move any more, and each has one holder."""
+
+        def tidy() -> bool:
+            records = [
+                holder.records
+                for node in self._living_nodes()
+                for holder in node.leaseholders.values()
+            ]
+            return not any(MOVING in one or MOVED in one for one in records)
+
+        await self._until(tidy)
 
     async def _until(self, holds: Callable[[], bool]) -> None:
         """Look now and then, from outside: nothing of the cluster would tell by itself."""
@@ -367,6 +392,7 @@ class SimulatedCluster:
             )
         if report.counts["alarms"]:
             self._found("alarm", f"{report.counts['alarms']} alarms were raised: see the trace")
+        report.moves = report.counts["moves"]
         report.splits, report.merges = report.counts["splits"], report.counts["merges"]
         report.transfers, report.failovers = (
             report.counts["transfers"],

@@ -7,8 +7,9 @@ from typing import Self
 from fastness.encoding.timestamps import TIMESTAMP_MAX, Timestamp
 from fastness.errors import StoreUnavailable
 from fastness.storage.contract import Change
+from fastness.storage.layout import Table, log_entry, split_history_row
 from fastness.storage.memory import MemoryStore
-from fastness.storage.reading import EVERYTHING, changes_between
+from fastness.storage.reading import EVERYTHING, changes_between, stream
 
 
 class Home(MemoryStore):
@@ -22,6 +23,20 @@ class Home(MemoryStore):
         """All that is left of the change log, whatever horizons say of it."""
         with self._view(EVERYTHING) as view:
             return changes_between(view, 0, up_to, 1 << 40, 0)
+
+    def epochs(self) -> dict[int, int]:
+        """Every range that was ever opened, and the highest epoch it was opened at."""
+        return {range_id: row.epoch for range_id, row in self._ranges.items()}
+
+    def every_key(self) -> set[bytes]:
+        """Every key of which there is a version, or a word in the log."""
+        with self._view(EVERYTHING) as view:
+            keys = {key for key, _cell in stream(view, Table.NEWEST, EVERYTHING)}
+            keys |= {
+                split_history_row(row)[0] for row, _ in stream(view, Table.HISTORY, EVERYTHING)
+            }
+            logged = stream(view, Table.LOG, EVERYTHING)
+            return keys.union(*(log_entry(row, value).keys for row, value in logged))
 
     def lose_power(self) -> None:
         """Refuse from now on; `copy` still answers what it kept."""

@@ -1,4 +1,4 @@
-"""The operator of a simulated cluster: splits, merges, moves and drains at random, without mercy.
+"""The operator of a simulated cluster: splits, merges, moves, transfers, drains, without mercy.
 
 What is asked may be refused, overtaken or lost; the operator looks at the map and asks for
 something else. A node that was drained is restarted, as in a rolling upgrade.
@@ -29,7 +29,14 @@ from fastness.ranges.identity import TransactionId
 from fastness.testing.simulation.coordinator import COORDINATOR
 from fastness.testing.simulation.world import World
 from fastness.testing.told import Told
-from fastness.wire.messages import Body, Drain, MergeRange, SplitRange, TransferLease
+from fastness.wire.messages import (
+    Body,
+    Drain,
+    MergeRange,
+    MoveRange,
+    SplitRange,
+    TransferLease,
+)
 
 TEMPTED = 0.7
 """How often the operator goes for a range that holds prepared transactions, if there is one."""
@@ -85,6 +92,8 @@ class Operator:
                     await self._disown()
                 elif roll < 0.3:
                     await self._inquire()
+                elif roll < 0.4:
+                    await self._move()
                 else:
                     await random.choice(changes)()
             except FastnessError:
@@ -139,6 +148,14 @@ class Operator:
             to = self.random.choice(self.sights.nodes())
             body = TransferLease(one.range_id, one.generation, to)
             await self._ask("transfer", one.holder, body)
+
+    async def _move(self) -> None:
+        """Carry a range to another store."""
+        one = self._victim()
+        if one is not None:
+            others = [store.name for store in self.world.stores() if store.name != one.store]
+            body = MoveRange(one.range_id, one.generation, self.random.choice(others))
+            await self._ask("move", one.holder, body)
 
     async def _inquire(self) -> None:
         """Ask what becomes of somebody else's commit under way, as whoever restarted would."""

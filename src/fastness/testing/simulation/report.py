@@ -48,6 +48,7 @@ class RunReport:
     splits: int = 0
     merges: int = 0
     transfers: int = 0
+    moves: int = 0
     cache_hits: int = 0
     late_commits: int = 0
     """Commits that were still missing when faults stopped, and were made after."""
@@ -84,7 +85,7 @@ class RunReport:
         happened = (
             f"{self.crashes} crashes, {self.partitions} partitions, {self.failovers} failovers, "
             f"{self.splits} splits, {self.merges} merges, {self.transfers} transfers, "
-            f"{self.cache_hits} cache hits"
+            f"{self.moves} moves, {self.cache_hits} cache hits"
         )
         seconds = f"{self.virtual_ms / 1_000:.1f} virtual, {self.cpu_seconds:.2f} of the processor"
         lines = [

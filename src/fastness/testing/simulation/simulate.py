@@ -79,6 +79,7 @@ class Tally:
             "splits",
             "merges",
             "transfers",
+            "moves",
             "cache_hits",
         ):
             self.figures[name] += getattr(report, name)

@@ -13,8 +13,15 @@ from typing import Any, Final
 
 from fastness.encoding.timestamps import Timestamp
 from fastness.errors import FastnessError, Unreachable
-from fastness.hosting.remote import StoreAnswer, StorePrune, StoreRead
-from fastness.storage.contract import Batch, Change, RangeState
+from fastness.hosting.remote import (
+    StoreAnswer,
+    StoreDrop,
+    StorePortion,
+    StorePrune,
+    StoreRead,
+    StoreSelection,
+)
+from fastness.storage.contract import Batch, Change, Load, RangeState
 from fastness.testing.simulation.network import Link, Network
 from fastness.testing.simulation.processes import SimulatedProcess
 from fastness.testing.simulation.stores import DemotedPrimary, SimulatedStore
@@ -134,6 +141,21 @@ class SimulatedStoreClient:
         """Read as of `request.at`."""
         server = self._reading()
         self._ask("read", server, server.read, (request,), done, drops=False)
+
+    def versions(
+        self, request: StoreSelection, done: Callable[[StorePortion | FastnessError], None]
+    ) -> None:
+        """The versions of some keys, to be carried to another store."""
+        server = self._reading()
+        self._ask("versions", server, server.versions, (request,), done, drops=False)
+
+    def load(self, load: Load, done: Callable[[FastnessError | None], None]) -> None:
+        """Write versions to a range being built. `Unreachable` means in doubt: ask `settle`."""
+        self._ask("load", self._store, self._store.load, (load,), done)
+
+    def drop(self, request: StoreDrop, done: Callable[[int | FastnessError], None]) -> None:
+        """Remove the next rows of an interval; how many went."""
+        self._ask("drop", self._store, self._store.drop, (request,), done)
 
     def changes(
         self,

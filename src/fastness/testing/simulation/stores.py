@@ -26,10 +26,11 @@ from random import Random
 from typing import Final
 
 from fastness.encoding.intervals import KeyInterval
-from fastness.encoding.timestamps import Timestamp
+from fastness.encoding.timestamps import TIMESTAMP_MAX, Timestamp
 from fastness.errors import DiskFull, Fenced
-from fastness.hosting.remote import StoreAnswer, StorePrune, StoreRead
-from fastness.storage.contract import Batch
+from fastness.hosting.carrying import portion_in
+from fastness.hosting.remote import StoreAnswer, StoreDrop, StorePrune, StoreRead, StoreSelection
+from fastness.storage.contract import Batch, Load
 from fastness.testing.simulation.events import (
     NANOSECONDS_PER_MILLISECOND,
     Actor,
@@ -151,12 +152,7 @@ class SimulatedStore(Actor):
     def apply(self, answer: Answer, batch: Batch) -> None:
         """See `RemoteStore.apply`."""
         home = self.home
-        if batch.epoch == home.range_epoch(batch.range_id) and batch.number <= home.range_number(
-            batch.range_id
-        ):
-            # A late original: whoever sent it gave it up and used its number for another.
-            self._network.counts["late batch refused"] += 1
-            raise Fenced(f"batch {batch.number} of range {batch.range_id} was given up")
+        self._refuse_late(batch)
         draw = self._random.random()
         if draw < self.rates.refused:
             self._network.counts["store refused a batch"] += 1
@@ -169,6 +165,15 @@ class SimulatedStore(Actor):
         else:
             home.sync()
             answer(None)
+
+    def _refuse_late(self, batch: Batch | Load) -> None:
+        """Refuse a late original: whoever sent it gave it up and used its number for another."""
+        home, range_id = self.home, batch.range_id
+        if batch.epoch == home.range_epoch(range_id) and batch.number <= home.range_number(
+            range_id
+        ):
+            self._network.counts["late batch refused"] += 1
+            raise Fenced(f"batch {batch.number} of range {range_id} was given up")
 
     def settle(self, answer: Answer, range_id: int, epoch: int, number: int) -> None:
         """See `RemoteStore.settle`."""
@@ -187,15 +192,38 @@ class SimulatedStore(Actor):
         if horizon > self._kept_to.get(where, 0):
             # What lies in it at or below its horizon is final: taking it once is enough.
             self._kept_to[where] = horizon
-            for change in self.home.logged(horizon):
-                writes = {key: value for key, value in change.writes if where.contains(key)}
-                if writes:
-                    self._pruned.setdefault(change.timestamp, {}).update(writes)
+            self._keep_log(where, horizon)
         home = self.home
         expired = home.expired_pruned
         done = home.prune(range_id, where, horizon, request.limit, epoch=request.epoch)
         self._network.counts["expired value removed"] += home.expired_pruned - expired
         answer(done)
+
+    def versions(self, answer: Answer, request: StoreSelection) -> None:
+        """See `RemoteStore.versions`."""
+        answer(portion_in(self.home, request))
+
+    def load(self, answer: Answer, load: Load) -> None:
+        """See `RemoteStore.load`."""
+        self._refuse_late(load)
+        self.home.load(load)
+        self.home.sync()
+        answer(None)
+
+    def drop(self, answer: Answer, request: StoreDrop) -> None:
+        """See `RemoteStore.drop`."""
+        where, range_id = KeyInterval(*request.interval), request.range_id
+        if request.epoch == self.home.range_epoch(range_id):
+            # What was carried elsewhere leaves behind what nobody may read: judges may.
+            self._keep_log(where, TIMESTAMP_MAX)
+        answer(self.home.drop(range_id, request.epoch, where, request.limit))
+
+    def _keep_log(self, where: KeyInterval, up_to: Timestamp) -> None:
+        """Remember what the log has of an interval, before it goes."""
+        for change in self.home.logged(up_to):
+            writes = {key: value for key, value in change.writes if where.contains(key)}
+            if writes:
+                self._pruned.setdefault(change.timestamp, {}).update(writes)
 
     def changes(self, answer: Answer, after: Timestamp, up_to: Timestamp, limit: int) -> None:
         """See `RemoteStore.changes`."""
@@ -237,6 +265,10 @@ class DemotedPrimary(Actor):
     def read(self, answer: Answer, request: StoreRead) -> None:
         """See `RemoteStore.read`."""
         answer(read_home(self._home, request))
+
+    def versions(self, answer: Answer, request: StoreSelection) -> None:
+        """See `RemoteStore.versions`."""
+        answer(portion_in(self._home, request))
 
     def changes(self, answer: Answer, after: Timestamp, up_to: Timestamp, limit: int) -> None:
         """See `RemoteStore.changes`."""

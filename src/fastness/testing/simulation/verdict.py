@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from fastness.encoding.intervals import USER_END
 from fastness.testing.change_log import (
     Changes,
-    LogPage,
     check_change_log,
     check_pages,
     resolve_by_log,
@@ -15,6 +14,7 @@ from fastness.testing.change_log import (
 from fastness.testing.ledger import Ledger
 from fastness.testing.replay import check_replay
 from fastness.testing.report import Report
+from fastness.testing.simulation.followers import Follower
 from fastness.testing.simulation.workloads import SimulatedWorkload
 from fastness.testing.told import Told, check_told
 
@@ -26,14 +26,14 @@ def judge(
     ledger: Ledger,
     workloads: Sequence[SimulatedWorkload],
     logs: Mapping[str, StoreLog],
-    pages: Sequence[LogPage],
+    follower: Follower,
     told: Sequence[Told],
 ) -> list[Report]:
     """Reports of all checkers, the universal ones first. The logs must be complete."""
     log = merged(logs.values())
     resolve_by_log(ledger.attempts, log, concerns=_is_known)
     reports = [
-        check_pages(pages, logs),
+        check_pages(follower.pages, follower.by_region(log)),
         check_change_log(ledger.attempts, log, concerns=_is_known),
         check_replay(ledger.attempts),
         check_told(ledger.attempts, told),
