@@ -94,7 +94,12 @@ def _look(server: ServerProcess) -> None:
     assert status["status"] == "ready"
     assert status["sessions"][0]["agent"].startswith("fastness")
     assert status["tokens"][0]["requests"] >= 40
-    assert status["ranges"][0]["begin"] == "b''"
+    (served,) = status["ranges"]
+    assert served["begin"] == "b''"
+    assert served["epoch"] >= 1
+    assert served["lease_ms"] > 0
+    assert (status["session"], status["oracle"]) == ("serving", True)
+    assert [store["name"] for store in status["stores"]] == ["local"]
     assert status["store"]["newest_keys"] >= 20
 
 

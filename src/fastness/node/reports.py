@@ -72,6 +72,7 @@ class NodeReports:
             closed=leaseholder.closed,
             size_bytes=extent.size_bytes,
             half_key=extent.half_key,
+            lease_ms=int(shell.lease_left_ms()),
         )
 
     def _stores(self) -> list[StoreReport]:

@@ -32,6 +32,7 @@ from fastness.server.http import Request, Response, json_response
 from fastness.server.http_errors import error_document
 from fastness.transport.grants import Session
 from fastness.wire.handshake import Role
+from fastness.wire.reports import NodeReport
 
 SESSIONS_SHOWN = 1_000
 
@@ -122,6 +123,7 @@ class Admin:
         refusal = figures.server.write_refusal
         sessions = self._sessions()
         store = figures.server.store_figures()
+        report = figures.server.node.report()
         return {
             "status": self._state(),
             "version": metadata.version("fastness"),
@@ -129,8 +131,11 @@ class Admin:
             **self._about,
             "uptime_seconds": round((figures.clock.boot_ns() - figures.started_ns) / 1e9, 3),
             "writes_refused": None if refusal is None else error_document(refusal),
-            "ranges": self._ranges(),
+            "session": report.state,
+            "oracle": report.is_oracle,
+            "ranges": self._ranges(report),
             "store": None if store is None else structs.asdict(store),
+            "stores": [structs.asdict(one) for one in report.stores],
             "tokens": [{"name": name, **asdict(usage)} for name, usage in self._usage()],
             "connections": len(sessions),
             "sessions": [_session_document(one) for one in sessions[:SESSIONS_SHOWN]],
@@ -141,15 +146,23 @@ class Admin:
     def _usage(self) -> list[Any]:
         return list(shown(self._figures.accesses()))
 
-    def _ranges(self) -> list[dict[str, object]]:
+    def _ranges(self, report: NodeReport) -> list[dict[str, object]]:
+        holders = self._figures.server.node.leaseholders
+        told = [(one, holders[one.range_id].shape) for one in report.ranges]
         return [
             {
-                "range": range_id,
-                "generation": holder.shape.generation,
-                "begin": repr(holder.shape.begin),
-                "end": repr(holder.shape.end),
+                "range": one.range_id,
+                "generation": one.generation,
+                "begin": repr(shape.begin),
+                "end": repr(shape.end),
+                "epoch": one.epoch,
+                "lease_ms": one.lease_ms,
+                "may_commit": one.may_commit,
+                "doing": one.doing,
+                "undecided": one.undecided,
+                "requests_per_second": round(one.requests_s, 1),
             }
-            for range_id, holder in sorted(self._figures.server.node.leaseholders.items())
+            for one, shape in sorted(told, key=lambda pair: pair[0].range_id)
         ]
 
 

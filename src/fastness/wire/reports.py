@@ -35,6 +35,8 @@ class RangeReport(msgspec.Struct, frozen=True, array_like=True):
     """Of its newest versions, estimated; 0: not known."""
     half_key: bytes = b""
     """Where about half of those bytes lie to either side; empty: not known, or nowhere."""
+    lease_ms: int = 0
+    """How long its lease still runs unless it is renewed."""
 
 
 class StoreReport(msgspec.Struct, frozen=True, array_like=True):
