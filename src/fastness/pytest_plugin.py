@@ -11,8 +11,8 @@ fastness_server      a real server process, one for the session
 fastness_engine      what `--fastness-engine` says
 ===================  ============================================================================
 
-Every run of pytest where Fastness is installed imports this module, so it leaves the kit, and the
-checkers and the simulator beside it, to the first fixture that a test asks for.
+Every run of pytest where Fastness is installed imports this module, so it leaves everything else of
+the package to the first fixture that a test asks for.
 """
 
 from __future__ import annotations
@@ -24,12 +24,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from fastness import AsyncDatabase, Database, Limits
-from fastness.client.urls import hidden
-from fastness.model import Record
-from fastness.runtime import ManualClock, SystemClock
-
 if TYPE_CHECKING:
+    from fastness import AsyncDatabase, Database, Limits
+    from fastness.model import Record
+    from fastness.runtime import ManualClock
     from fastness.testing.kit import Faults, Home, ServerProcess
 
 ENGINES = ("memory", "file", "server")
@@ -53,7 +51,7 @@ def pytest_configure(config: pytest.Config) -> None:
     engine = _engine_of(config)
     if engine not in ENGINES and not engine.startswith(SCHEMES):
         raise pytest.UsageError(
-            f"--fastness-engine {hidden(engine)!r} is no engine: choose one of "
+            f"--fastness-engine {_hidden(engine)!r} is no engine: choose one of "
             f"{', '.join(ENGINES)}, or give the URL of a server, such as fastness://127.0.0.1:3278"
         )
 
@@ -61,6 +59,11 @@ def pytest_configure(config: pytest.Config) -> None:
 def _kit() -> Any:  # noqa: ANN401 - a module
     """The kit, imported at its first use."""
     return importlib.import_module("fastness.testing.kit")
+
+
+def _hidden(url: str) -> str:
+    """A URL without its secrets."""
+    return str(importlib.import_module("fastness.client.urls").hidden(url))
 
 
 def _engine_of(config: pytest.Config) -> str:
@@ -103,7 +106,9 @@ def fastness_clock(fastness_engine: str) -> ManualClock:
     """
     if fastness_engine not in {"memory", "file"}:
         pytest.skip("a server has its own clock: run with --fastness-engine memory or file")
-    return ManualClock(wall_ms=SystemClock().wall_ms())
+    runtime = importlib.import_module("fastness.runtime")
+    clock: ManualClock = runtime.ManualClock(wall_ms=runtime.SystemClock().wall_ms())
+    return clock
 
 
 @pytest.fixture
