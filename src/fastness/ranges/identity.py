@@ -30,6 +30,11 @@ def birth_of(identity: TransactionId) -> Timestamp:
     return int.from_bytes(identity[:8], "big")
 
 
+def head_of(identity: TransactionId) -> int:
+    """Birth and nonce as one number, which takes less memory than the id."""
+    return int.from_bytes(identity[:_HEAD_BYTES], "big")
+
+
 def anchor_of(identity: TransactionId) -> bytes:
     """The key whose range decides the transaction."""
     return identity[_HEAD_BYTES:]

@@ -131,7 +131,7 @@ class Leaseholder:
         self._block: Timestamp | None = None
         self._atomics: dict[bytes, bytes | None] | None = None
         self._batch: Batch | None = None
-        self._batch_outcomes: tuple[bytes, list[tuple[bytes, Timestamp]]] | None = None
+        self._batch_outcomes: tuple[bytes, list[tuple[bytes, Timestamp]], bytes] | None = None
         self._forgot_ns = 0
         self.tracking = Tracking(range_id=self.range_id, epoch=self.epoch, limits=limits)
         self.load(shape, state)
@@ -360,8 +360,8 @@ class Leaseholder:
             outcomes += entry.outcomes
         if outcomes:
             name = outcomes_name(self.range_id, batch.number)
-            batch.records[name] = encode_record(outcomes)
-            self._batch_outcomes = (name, outcomes)
+            batch.records[name] = data = encode_record(outcomes)
+            self._batch_outcomes = (name, outcomes, data)
         else:
             self._batch_outcomes = None
         declared = self.range.frozen_declared()

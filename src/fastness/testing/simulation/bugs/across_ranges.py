@@ -157,9 +157,8 @@ plant(
 
 
 def _outcomes_dropped(right: Any) -> Any:
-    def add(self: OutcomeTable, name: bytes, found: Any) -> None:
-        right(self, name, ())
-        del found
+    def add(self: OutcomeTable, name: bytes, _found: Any, data: bytes) -> None:
+        right(self, name, (), data)
 
     return add
 
