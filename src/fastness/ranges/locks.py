@@ -167,7 +167,10 @@ class LockTable:
 
     def remove(self, holder: Holder) -> None:
         """Drop every lock of a holder; whoever waited is told by the caller."""
-        del self._holders[holder.identity]
+        check(
+            self._holders.pop(holder.identity, None) is holder,
+            "locks are dropped that nobody holds: a transaction was settled twice",
+        )
         self._wide.pop(holder.identity, None)
         for key in written_keys(holder.intent):
             if self._writers.pop(key, None) is not None:
