@@ -300,7 +300,11 @@ class Flows:
     # Drain.
 
     async def drain(self) -> None:
-        """Hand everything over, take nothing any more, end the session."""
+        """Hand everything over, take nothing any more, end the session.
+
+        Decisions that some range has not heard yet are not waited for: they are durable records
+        of their range, and its next holder goes on spreading them (`Decisions.load`).
+        """
         site = self._site
         site.draining = True
         while not self._holds_nothing():
