@@ -83,8 +83,9 @@ def test_a_cluster_lives_through_blows_and_goes_on_later(
             pass
         assert cluster.tend() == ["etcd-1"]
     assert processes.marked(cluster.plan.id, tmp_path) == set()
-    with LaptopCluster.up(tmp_path) as again:
-        assert again.plan == cluster.plan
+    with LaptopCluster.up(tmp_path, standbys=2) as again:
+        assert again.plan.id == cluster.plan.id
+        assert len(again.standbys_of("store-1")) == 2
         assert told(again, "SELECT count(*) FROM kept") == "2"
         with pytest.raises(InvalidOption, match="'etcd-9' is no member: there are etcd-1"):
             again.kill("etcd-9")

@@ -275,6 +275,8 @@ def _settings(
             **_listening(place.host, place.port),
             "data_dir": str(place.folder / "data"),
             "bin_dir": str(programs),
+            # A copy begins at once, not with the primary's next checkpoint.
+            "basebackup": [{"checkpoint": "fast"}],
             "pgpass": str(place.folder / "pgpass"),
             "pg_hba": [
                 "host replication all all scram-sha-256",
