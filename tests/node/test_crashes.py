@@ -94,4 +94,5 @@ def test_what_was_acknowledged_is_there(step: Step, occurrence: int, tmp_path: P
     serving(scenario, data, replace(Limits(), lease_ms=LEASE_MS))
     second = killed(data, step, occurrence)
     assert not second.stamps or min(second.stamps) > first.highest
-    assert second.highest < first.highest + from_milliseconds(LEASE_MS)
+    # A slow machine may kill the first before it acknowledged anything.
+    assert not first.stamps or second.highest < first.highest + from_milliseconds(LEASE_MS)
