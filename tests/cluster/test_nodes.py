@@ -16,6 +16,7 @@ from fastness.limits import Limits
 from tests.cli.commands import answer, failure
 from tests.cluster.realm import Realm
 from tests.server.processes import failing, play, until
+from tests.transport.scenes import CERTIFICATES
 
 pytestmark = pytest.mark.process
 
@@ -131,6 +132,40 @@ def test_strangers_are_no_nodes(realm: Realm) -> None:
     assert (told["nodes"], told["nodes_serving"], told["problems"]) == (1, 1, [])
     # The coordinator's secret opens every node.
     assert realm.ask("status")["nodes_serving"] == 1
+
+
+def test_nodes_speak_tls_with_each_other(realm: Realm) -> None:
+    """Where they have certificates; tools and clients trust the same CA, and must."""
+    realm.found("one", borders=BORDERS)
+    words = ["--tls-cert", str(CERTIFICATES / "server.pem")]
+    words += ["--tls-key", str(CERTIFICATES / "server.key")]
+    words += ["--set", f"tls.ca={CERTIFICATES / 'authority.pem'}"]
+    nodes = [realm.start(name, *words) for name in ("n1", "n2")]
+    assert all(node.told["tls"] for node in nodes)
+    trusting = ("--ca", CERTIFICATES / "authority.pem")
+    told = realm.ask("status", *trusting)
+    assert (told["nodes_serving"], told["problems"]) == (2, [])
+    for range_id, name in ((1, "n1"), (2, "n2")):
+        realm.ask("transfer-lease", range_id, name, *trusting)
+    problems = realm.ask("status")["problems"]
+    assert isinstance(problems, list)
+    assert len(problems) == 2
+    url = f"{realm.url}?tls=on&ca={CERTIFICATES / 'authority.pem'}"
+
+    async def scenario() -> None:
+        async with await fastness.open_async(url) as database:
+
+            async def write(tx: AsyncTransaction) -> None:
+                for key in KEYS:
+                    tx.set(key.encode(), b"1")
+
+            # Over several ranges: nodes ask each other, and one of them for timestamps.
+            await database.run(write)
+            assert [await database.get(key.encode()) for key in KEYS] == [b"1"] * 3
+
+    play(scenario())
+    sessions = [one for node in nodes for one in node.get("/status").document["sessions"]]
+    assert any(session["role"] == "node" for session in sessions)
 
 
 def test_a_store_added_at_run_time(realm: Realm) -> None:

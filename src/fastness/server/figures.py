@@ -195,6 +195,22 @@ def _range_measures() -> Iterator[Measure]:
         yield Measure(name, kind, text, _of_ranges(field))
 
 
+# The part of a cluster that this node is.
+
+
+def _ranges_held(figures: Figures) -> list[Sample]:
+    return _plain(len(figures.server.node.leaseholders))
+
+
+def _is_oracle(figures: Figures) -> list[Sample]:
+    return _plain(int(figures.server.node.is_oracle))
+
+
+def _stores_unusable(figures: Figures) -> list[Sample]:
+    stores = figures.server.node.report().stores
+    return [Sample({"store": one.name}, int(bool(one.problem or one.refusal))) for one in stores]
+
+
 def _node_measures() -> Iterator[Measure]:
     for field in fields(Counts):
         name = f"fastness_node_{field.name}_total"
@@ -345,6 +361,20 @@ MEASURES: tuple[Measure, ...] = (
         _store("history_versions"),
     ),
     *_range_measures(),
+    Measure("fastness_ranges", Kind.GAUGE, "Ranges this node serves.", _ranges_held),
+    Measure(
+        "fastness_oracle",
+        Kind.GAUGE,
+        "Whether this node issues timestamps: one of a cluster does.",
+        _is_oracle,
+    ),
+    Measure(
+        "fastness_store_unusable",
+        Kind.GAUGE,
+        "Whether a store cannot be reached from this node, or takes no writes, by store.",
+        _stores_unusable,
+        ("store",),
+    ),
     *_token_measures(),
     *_node_measures(),
     *_transport_measures(),
