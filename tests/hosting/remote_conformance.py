@@ -5,17 +5,33 @@ from __future__ import annotations
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine
+from random import Random
 from typing import Any
 
+import pytest
+
+from fastness.encoding.intervals import KeyInterval
 from fastness.encoding.timestamps import TIMESTAMP_MAX
 from fastness.errors import FastnessError, Fenced
-from fastness.hosting.remote import RemoteStore, StoreAnswer, StorePrune, StoreRead
+from fastness.hosting.carrying import portion_in
+from fastness.hosting.remote import (
+    RemoteStore,
+    StoreAnswer,
+    StoreDrop,
+    StorePrune,
+    StoreRead,
+    StoreSelection,
+)
+from fastness.invariants import InvariantViolation
 from fastness.ranges.requests import Scan
-from fastness.storage.cells import value_of
-from fastness.storage.contract import Batch, RangeState
+from fastness.storage import Load, MemoryStore
+from fastness.storage.cells import lasting, value_of
+from fastness.storage.contract import Batch, Change, CommittedWrites, Inherited, RangeState
 from tests.storage.homes import commit
 
 RANGE = 7
+BUILT = 21
+HORIZON = 30
 
 
 class Reached(ABC):
@@ -57,6 +73,109 @@ def batch(epoch: int, number: int, **writes: str | None) -> Batch:
 def values(answer: StoreAnswer) -> list[bytes | None]:
     """The values of the cells."""
     return [None if cell is None else value_of(cell) for cell in answer.cells]
+
+
+class CarriedInAndOut:
+    """Carries what is in [b, d) from a memory store to the one reached, and back."""
+
+    def __init__(self, reached: Reached, random: Random) -> None:
+        self.reached = reached
+        self.random = random
+        self.far = MemoryStore()
+        self.far.open_range(1, 1)
+        self.names = [b"%c%c" % (one, two) for one in b"abc" for two in b"xyz"]
+        self.names += [b"b" + b"long" * 1_000, b"b" + b"long" * 1_000 + b"er"]
+        self.loads = 0
+
+    def write(self, number: int) -> None:
+        """A commit far away, at ten times its number."""
+        random = self.random
+        writes = {
+            key: random.choice([None, b"%d" % number * 50])
+            for key in random.sample(self.names, k=3)
+        }
+        alive = [key for key, value in writes.items() if value is not None]
+        expiries = {alive[0]: 10 * number + 25} if alive and random.random() < 0.3 else None
+        commit = CommittedWrites(10 * number, writes, (), expiries)
+        self.far.apply(Batch(1, 1, number, [commit]))
+
+    async def load(self, *, after: int, up_to: int) -> None:
+        """One pass."""
+        begin: bytes | None = b"b"
+        while begin is not None:
+            wanted = StoreSelection(1, (begin, b"d"), up_to, after, HORIZON, 200)
+            portion = portion_in(self.far, wanted)
+            self.loads += 1
+            load = Load(BUILT, 1, self.loads, portion.keys, HORIZON)
+            assert await self.reached.ask(self.reached.store.load, load) is None
+            begin = portion.rest
+
+    async def told(self, *, after: int, size: int) -> list[object]:
+        """What the store reached tells of it, in portions."""
+        keys: list[object] = []
+        begin: bytes | None = b"b"
+        while begin is not None:
+            wanted = StoreSelection(BUILT, (begin, b"d"), 300, after, HORIZON, size)
+            portion = await self.reached.ask(self.reached.store.versions, wanted)
+            assert portion.number == self.loads
+            keys += portion.keys
+            begin = portion.rest
+        return keys
+
+    async def run(self) -> None:
+        """The whole story."""
+        ask, store = self.reached.ask, self.reached.store
+        await self.reached.opened(1)
+        assert await ask(store.apply, batch(1, 1, b="old", d="other")) is None
+        await ask(store.open_range, BUILT, 1)
+        drop = StoreDrop(BUILT, 1, (b"b", b"d"), 10)
+        assert await ask(store.drop, drop) > 0
+        assert await ask(store.drop, drop) == 0
+        for number in range(1, 21):
+            self.write(number)
+        await self.load(after=0, up_to=200)
+        for number in range(21, 31):
+            self.write(number)
+        await self.load(after=200, up_to=300)
+        for after in (0, 250):
+            whole = StoreSelection(1, (b"b", b"d"), 300, after, HORIZON, 1 << 20)
+            for size in (100, 1 << 20):
+                assert await self.told(after=after, size=size) == portion_in(self.far, whole).keys
+        late = Load(BUILT, 1, self.loads, [(b"bx", [])], HORIZON)
+        assert isinstance(await ask(store.load, late), FastnessError | InvariantViolation)
+        assert await ask(store.settle, BUILT, 1, self.loads) is True
+        born = Inherited(BUILT, 1, 300, HORIZON, {b"one": b"1"})
+        last = Load(BUILT, 1, self.loads + 1, [], HORIZON, born)
+        assert await ask(store.load, last) is None
+        await self.look()
+        state = await ask(store.open_range, BUILT, 2)
+        assert (state.applied, state.prune_horizon, state.records) == (300, HORIZON, born.records)
+        assert isinstance(await ask(store.drop, drop), Fenced)
+        while await ask(store.drop, StoreDrop(BUILT, 2, (b"b", b"d"), 2)):
+            pass
+        self.loads += 1
+        assert await self.told(after=0, size=1 << 20) == []
+        assert not any(map(inside, await ask(store.changes, HORIZON, 300, 1_000)))
+        await self.reached.opened(2)
+        assert values(await self.reached.read(b"b", b"d")) == [None, b"other"]
+
+    async def look(self) -> None:
+        """The same is read at every timestamp, and the same changes are told."""
+        ask, store, far = self.reached.ask, self.reached.store, self.far
+        for at in range(HORIZON + 1, 302, 10):
+            answer = await ask(store.read, StoreRead(BUILT, [], at, Scan(b"b", b"d", 100)))
+            there = far.scan(KeyInterval(b"b", b"d"), at=at, limit=100)
+            wanted = [one for one in there if lasting(one[1], HORIZON)]
+            assert [one for one in answer.entries if lasting(one[1], HORIZON)] == wanted
+        logged = await ask(store.changes, HORIZON, 300, 1_000)
+        assert [(one.timestamp, inside(one)) for one in logged if inside(one)] == [
+            (one.timestamp, inside(one)) for one in far.changes(HORIZON, 300, 1_000) if inside(one)
+        ]
+
+
+def inside(change: Change) -> list[tuple[bytes, bytes | None]]:
+    """What a commit changed in [b, d)."""
+    return [write for write in change.writes if b"b" <= write[0] < b"d"]
 
 
 class RemoteStoreSuite:
@@ -140,6 +259,11 @@ class RemoteStoreSuite:
             assert (state.records, state.batch_number) == ({b"one": b"1"}, 2)
 
         reached.run(scenario)
+
+    @pytest.mark.parametrize("seed", range(3))
+    def test_versions_are_carried_in_and_out(self, reached: Reached, seed: int) -> None:
+        """What was loaded is what is told again, by keys and by changes, until it is dropped."""
+        reached.run(lambda: CarriedInAndOut(reached, Random(seed)).run())
 
     def test_a_range_nobody_opened_has_no_number(self, reached: Reached) -> None:
         """So that the answer of a store that never heard of a range is not believed."""

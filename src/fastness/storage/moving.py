@@ -52,7 +52,7 @@ def portion_of(view: View, wanted: Selection, kept_from: Timestamp) -> Portion:
     keys: list[KeyVersions] = []
     size = 0
     for key, versions in found:
-        kept = _as_of(versions, wanted.up_to, wanted.horizon)
+        kept = as_of(versions, wanted.up_to, wanted.horizon)
         # Of a changed key, also that nothing of it is left.
         if not kept and not wanted.after:
             continue
@@ -109,7 +109,7 @@ def versions_of(view: View, key: bytes) -> list[Version]:
     return versions
 
 
-def _as_of(versions: list[Version], up_to: Timestamp, horizon: Timestamp) -> list[Version]:
+def as_of(versions: list[Version], up_to: Timestamp, horizon: Timestamp) -> list[Version]:
     """What was there at `up_to`, without what nobody at or above the horizon sees."""
     kept: list[Version] = []
     for cell, ended in versions:
@@ -147,7 +147,7 @@ def rows_loaded(
         if newest is not None and gone_from(newest):
             expired.append((Table.EXPIRY, expiry_row(gone_from(newest), key), b""))
         puts.append((Table.NEWEST, key, newest))
-        for timestamp, mention in _mentions(versions, horizon):
+        for timestamp, mention in mentions(versions, horizon):
             _mention(view, entries, log_row(timestamp, range_id), key, mention)
     logged: list[Put] = [
         (Table.LOG, row, log_value(one.fresh, one.replaced, one.deleted))
@@ -156,7 +156,7 @@ def rows_loaded(
     return puts + expired + logged
 
 
-def _mentions(versions: list[Version], horizon: Timestamp) -> Iterator[tuple[Timestamp, str]]:
+def mentions(versions: list[Version], horizon: Timestamp) -> Iterator[tuple[Timestamp, str]]:
     """Where the log names a key, and as what."""
     begins = {timestamp_of(cell) for cell, _ended in versions}
     ends = {ended for _cell, ended in versions if ended}

@@ -9,6 +9,7 @@ from fastness.testing.simulation.bugs import (
     in_one_range,
     of_caches,
     of_memory,
+    of_moves,
     of_time_and_stores,
 )
 from fastness.testing.simulation.bugs.planting import BUGS, Bug, planted
@@ -20,6 +21,7 @@ __all__ = [
     "in_one_range",
     "of_caches",
     "of_memory",
+    "of_moves",
     "of_time_and_stores",
     "planted",
 ]
