@@ -163,6 +163,7 @@ async def find_primary(dsn: str, hosts: list[Host]) -> Found:
     found: list[Found] = []
     said: list[str] = []
     refused: InvalidOption | None = None
+    best: Found | None = None
     try:
         waiting = set(tries)
         while waiting:
@@ -180,8 +181,8 @@ async def find_primary(dsn: str, hosts: list[Host]) -> Found:
                     refused = answer
                 else:
                     said.append(answer)
-    finally:
         best = max(found, key=lambda one: one.instance.timeline, default=None)
+    finally:
         for one in tries:
             one.add_done_callback(partial(_discard, kept=best))
             one.cancel()
