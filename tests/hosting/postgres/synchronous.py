@@ -18,13 +18,20 @@ from fastness.encoding.intervals import KeyInterval
 from fastness.encoding.timestamps import TIMESTAMP_MAX, Timestamp
 from fastness.errors import DatabaseClosed, FastnessError
 from fastness.hosting.postgres import PostgresStore
-from fastness.hosting.remote import StoreAnswer, StorePrune, StoreRead
+from fastness.hosting.remote import (
+    StoreAnswer,
+    StoreDrop,
+    StorePortion,
+    StorePrune,
+    StoreRead,
+    StoreSelection,
+)
 from fastness.invariants import InvariantViolation
 from fastness.ranges.requests import Scan
 from fastness.runtime.local import LocalNetwork
 from fastness.storage import Batch, Faults, Item, MemoryStore, RangeState, Store, no_faults
 from fastness.storage.cells import expiring, plain
-from fastness.storage.contract import Change, Damage, StoreSize
+from fastness.storage.contract import Change, Damage, Load, Portion, Selection, StoreSize
 from fastness.storage.layout import (
     Put,
     RangeRow,
@@ -158,6 +165,25 @@ class SynchronousStore:
         done: int = self._ask(
             self._store.prune,
             StorePrune(range_id, held, (interval.begin, interval.end), horizon, limit),
+        )
+        return done
+
+    def versions(self, range_id: int, wanted: Selection) -> Portion:
+        """See `Store`."""
+        (begin, end), *rest = wanted
+        found: StorePortion = self._ask(
+            self._store.versions, StoreSelection(range_id, (begin, end), *rest)
+        )
+        return Portion(found.keys, found.rest)
+
+    def load(self, load: Load) -> None:
+        """See `Store`."""
+        self._ask(self._store.load, load)
+
+    def drop(self, range_id: int, epoch: int, interval: KeyInterval, limit: int) -> int:
+        """See `Store`."""
+        done: int = self._ask(
+            self._store.drop, StoreDrop(range_id, epoch, (interval.begin, interval.end), limit)
         )
         return done
 

@@ -120,9 +120,14 @@ def _refusal(batch: Batch, ranges: dict[int, RangeRow]) -> Exception:
         reshaped(row, batch, ranges)
     except Exception as error:  # noqa: BLE001 - it is handed on
         return error
+    return schema_differs(f"batch {batch.number} of range {batch.range_id}")
+
+
+def schema_differs(what: str) -> StoreUnavailable:
+    """What it means that the schema's functions refuse what nothing is wrong with."""
     return StoreUnavailable(
-        f"PostgreSQL refused batch {batch.number} of range {batch.range_id}, which nothing is "
-        "wrong with: the schema is not this version's; prepare the store again"
+        f"PostgreSQL refused {what}, which nothing is wrong with: the schema is not this "
+        "version's; prepare the store again"
     )
 
 

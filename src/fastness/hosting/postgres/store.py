@@ -23,19 +23,26 @@ from typing import Any, NamedTuple, Self
 
 from fastness.encoding.timestamps import TIMESTAMP_MAX, Timestamp
 from fastness.errors import DatabaseClosed, DiskFull, FastnessError, Overloaded, StoreUnavailable
-from fastness.hosting.postgres import preparing, reading
+from fastness.hosting.postgres import moving, preparing, reading
 from fastness.hosting.postgres.applying import BatchLanes
-from fastness.hosting.postgres.batches import range_row
+from fastness.hosting.postgres.batches import range_row, schema_differs
 from fastness.hosting.postgres.failures import translated
 from fastness.hosting.postgres.lanes import Lane, Lanes
 from fastness.hosting.postgres.places import PRUNE, Places
 from fastness.hosting.postgres.primary import Primary
-from fastness.hosting.remote import StoreAnswer, StorePrune, StoreRead
+from fastness.hosting.remote import (
+    StoreAnswer,
+    StoreDrop,
+    StorePortion,
+    StorePrune,
+    StoreRead,
+    StoreSelection,
+)
 from fastness.limits import Limits
 from fastness.runtime.process import Process
-from fastness.storage.contract import Batch, Change, RangeState, StoreSize
+from fastness.storage.contract import Batch, Change, Load, RangeState, StoreSize
 from fastness.storage.layout import RangeRow
-from fastness.storage.range_rows import held, opened, settled
+from fastness.storage.range_rows import held, loaded, opened, settled
 
 QUESTION_LANES = 4
 """For opening and settling ranges: after a failover a node does so for all of its ranges."""
@@ -257,6 +264,43 @@ class PostgresStore:
             return max(removed, 0)
 
         self._ask(self._steps, f"pruning range {request.range_id}", carry_out, done)
+
+    def versions(
+        self, request: StoreSelection, done: Callable[[StorePortion | FastnessError], None]
+    ) -> None:
+        """The versions of some keys, to be carried to another store."""
+
+        async def carry_out(lane: Lane) -> StorePortion:
+            rows = await lane.fetch(moving.VERSIONS, *moving.versions_arguments(request))
+            return moving.portion(request, rows)
+
+        self._ask(self._searches, f"reading versions of range {request.range_id}", carry_out, done)
+
+    def load(self, load: Load, done: Callable[[FastnessError | None], None]) -> None:
+        """Write versions to a range being built, durably; as `apply`, and settled alike."""
+
+        async def carry_out(lane: Lane) -> None:
+            row = (await lane.fetch(moving.LOAD, *moving.load_arguments(load)))[0]
+            if not row["good"]:
+                loaded(RangeRow() if row["epoch"] is None else range_row(row), load)
+                raise schema_differs(f"step {load.number} of building range {load.range_id}")
+            self._note(load.range_id, load.number)
+
+        self._ask(self._questions, f"building range {load.range_id}", carry_out, done)
+
+    def drop(self, request: StoreDrop, done: Callable[[int | FastnessError], None]) -> None:
+        """Remove the next rows of an interval; how many went, 0 once nothing is left."""
+
+        async def carry_out(lane: Lane) -> int:
+            asked = (request.range_id, request.epoch, *request.interval, request.limit)
+            row = (await lane.fetch(moving.DROP, *asked))[0]
+            if row["done"] < 0:
+                known = RangeRow() if row["epoch"] is None else range_row(row)
+                held(known, request.range_id, request.epoch, "dropping rows")
+            self._places.forget(request.range_id)
+            return max(0, int(row["done"]))
+
+        self._ask(self._steps, f"dropping rows of range {request.range_id}", carry_out, done)
 
     def changes(
         self,
