@@ -7,6 +7,7 @@ import pytest
 
 from fastness.errors import Overloaded, PermissionDenied, Unauthenticated
 from fastness.runtime import ManualClock
+from fastness.server.access import Access, AccessGrant
 from fastness.server.authentication import Authenticator
 from fastness.server.tokens import Allowance, Issued, issue
 from fastness.transport.grants import Grant, Peer
@@ -14,6 +15,13 @@ from fastness.wire.handshake import Role
 
 LOCAL = Peer(host="127.0.0.1", port=1, is_local=True)
 REMOTE = Peer(host="192.0.2.1", port=1)
+
+
+def access_of(grant: Grant) -> Access:
+    """The account behind the grant of a token."""
+    assert isinstance(grant, AccessGrant)
+    assert grant.access is not None
+    return grant.access
 
 
 def issued(
@@ -51,7 +59,7 @@ def test_a_token_grants_what_it_says() -> None:
     mine = issued(clock)
     grant = Authenticator([mine.token], clock).authenticate(mine.credential, REMOTE)
     assert (grant.role, grant.prefix, grant.token) == (Role.READ_WRITE, b"billing/", "billing")
-    assert grant.access is not None
+    assert access_of(grant).name == "billing"
 
 
 def test_credentials_that_are_wrong() -> None:
@@ -76,8 +84,7 @@ def test_a_token_expires() -> None:
     clock = ManualClock()
     mine = issued(clock, lives_ms=1_000)
     authenticator = Authenticator([mine.token], clock)
-    access = authenticator.authenticate(mine.credential, LOCAL).access
-    assert access is not None
+    access = access_of(authenticator.authenticate(mine.credential, LOCAL))
     clock.advance(milliseconds=1_000)
     authenticator.look_at_the_clock()
     assert access.ended == "expired"
@@ -90,10 +97,8 @@ def test_a_changed_file_is_taken_up() -> None:
     clock = ManualClock()
     kept, gone = issued(clock, "kept"), issued(clock, "gone")
     authenticator = Authenticator([kept.token, gone.token], clock)
-    access = authenticator.authenticate(kept.credential, LOCAL).access
-    other = authenticator.authenticate(gone.credential, LOCAL).access
-    assert access is not None
-    assert other is not None
+    access = access_of(authenticator.authenticate(kept.credential, LOCAL))
+    other = access_of(authenticator.authenticate(gone.credential, LOCAL))
     new = issued(clock, "new")
     faster = Allowance(operations_per_second=7)
     changed = msgspec.structs.replace(kept.token, allowance=faster)
@@ -102,7 +107,7 @@ def test_a_changed_file_is_taken_up() -> None:
     assert access.ended == ""
     assert other.ended == "removed"
     assert authenticator.authenticate(new.credential, LOCAL).prefix == b"billing/"
-    assert authenticator.authenticate(kept.credential, LOCAL).access is access
+    assert access_of(authenticator.authenticate(kept.credential, LOCAL)) is access
     with pytest.raises(Unauthenticated):
         authenticator.authenticate(gone.credential, LOCAL)
 
@@ -141,4 +146,4 @@ def test_no_more_connections_than_allowed() -> None:
     with pytest.raises(Overloaded, match="1 connections are open"):
         authenticator.authenticate(mine.credential, LOCAL)
     open_ones.clear()
-    assert authenticator.authenticate(mine.credential, LOCAL).access is not None
+    assert access_of(authenticator.authenticate(mine.credential, LOCAL)).name == "billing"
