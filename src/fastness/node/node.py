@@ -46,7 +46,7 @@ from fastness.placement.samples import StoreSample
 from fastness.ranges.leaseholder import Leaseholder
 from fastness.runtime.process import Process, Timer
 from fastness.wire.figures import StoreFigures
-from fastness.wire.reports import NodeReport
+from fastness.wire.reports import NodeReport, StoreReport
 
 RESTING_TICKS = 10
 """How many times rarer ticks are while nothing is under way."""
@@ -203,6 +203,10 @@ class Node:
     def report(self) -> NodeReport:
         """What it holds, and how it fares."""
         return self._dispatch.reports.report()
+
+    def store_reports(self) -> list[StoreReport]:
+        """The stores of its cluster, as it reaches them."""
+        return self._dispatch.reports.stores()
 
     def look(self) -> None:
         """Something may be different: look for what can be claimed."""

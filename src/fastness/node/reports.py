@@ -44,7 +44,7 @@ class NodeReports:
             issued=site.post.issued,
             uptime_ms=(site.boot_ns() - self._started_ns) // NANOSECONDS_PER_MILLISECOND,
             ranges=[self._range(shell) for shell in self._held],
-            stores=self._stores(),
+            stores=self.stores(),
             counts={name: count for name, count in asdict(site.counts).items() if count},
         )
 
@@ -75,7 +75,8 @@ class NodeReports:
             lease_ms=int(shell.lease_left_ms()),
         )
 
-    def _stores(self) -> list[StoreReport]:
+    def stores(self) -> list[StoreReport]:
+        """Its stores, as it reaches them."""
         site = self._site
         reports = []
         for name, store in site.stores.items():

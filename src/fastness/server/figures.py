@@ -207,7 +207,7 @@ def _is_oracle(figures: Figures) -> list[Sample]:
 
 
 def _stores_unusable(figures: Figures) -> list[Sample]:
-    stores = figures.server.node.report().stores
+    stores = figures.server.node.store_reports()
     return [Sample({"store": one.name}, int(bool(one.problem or one.refusal))) for one in stores]
 
 
