@@ -9,6 +9,9 @@ INSTALLED := $(VENV)/.installed
 DEMO_PATH ?= /usr
 # The seeds that `make simulate` runs.
 SEEDS ?= 1-200
+# What `make chaos` does: for how long, and which faults (all, or some with commas).
+MINUTES ?= 30
+FAULTS ?=
 # Arguments for `make test` (pytest's), `make bench` and `make simulate`.
 ARGS ?=
 # Only `make lock` uses it; the lock it writes holds every other version.
@@ -16,11 +19,11 @@ UV_VERSION := 0.13.9
 
 # The suite runs with the invariants too costly for production.
 export FASTNESS_EXPENSIVE_CHECKS ?= 1
-demo cluster-demo bench simulate bugs: export FASTNESS_EXPENSIVE_CHECKS = 0
+demo cluster-demo chaos bench simulate bugs: export FASTNESS_EXPENSIVE_CHECKS = 0
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo cluster-demo test lint format types layers tests bench simulate bugs lock clean
+.PHONY: help setup demo cluster-demo test lint format types layers tests bench simulate chaos bugs lock clean
 
 help: ## List what can be made
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -66,6 +69,9 @@ bench: setup ## Measure against raw RocksDB, LMDB, SQLite, Redis, PostgreSQL, et
 
 simulate: setup ## Run SEEDS (default 1-200) of a simulated cluster under faults, over all cores
 	$(BIN)/fastness simulate --seeds $(SEEDS) $(ARGS)
+
+chaos: setup ## Hurt a real cluster on this machine for MINUTES (30) with FAULTS (all), and judge it
+	$(BIN)/python -m fastness.testing.chaos --minutes $(MINUTES) $(if $(FAULTS),--fault $(FAULTS)) $(ARGS)
 
 bugs: setup ## Plant each bug of the simulator and see that a checker notices (takes minutes)
 	$(BIN)/python -m fastness.testing.simulation.bugs $(ARGS)

@@ -1,0 +1,280 @@
+"""Runs chaos from beginning to end: a cluster, a crowd, blows, and the judgement."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import fastness
+from fastness.errors import DeadlineExceeded, FastnessError, Unreachable
+from fastness.laptop.cluster import LaptopCluster
+from fastness.model.layout import RECORDS
+from fastness.operations.control import controlling
+from fastness.testing.chaos.arena import Arena, look
+from fastness.testing.chaos.crowd import Crowd
+from fastness.testing.chaos.faults import FAULTS, Blow, Fault
+from fastness.testing.chaos.judging import judge
+from fastness.testing.chaos.probes import Pause, Probe
+from fastness.testing.chaos.report import Results, Struck
+from fastness.testing.chaos.schedule import Turn, turns
+from fastness.testing.chaos.stores import merged_log
+from fastness.testing.history import Outcome
+from fastness.testing.ledger import Ledger
+from fastness.testing.simulation.workloads import PLACES, REGION
+
+BORDERS = (*PLACES[1:], REGION, RECORDS, RECORDS + fastness.pack((1, 2)))
+"""Where the first ranges begin, in one store and the other in turn; also amid typed records."""
+CALM_S = 5.0
+"""Before the first blow."""
+REST_S = 3.0
+"""Between being whole and the next blow."""
+PATIENCE_S = 180.0
+"""How long it may take to be whole, and every range to serve, after faults were healed."""
+SETTLE_S = 6.0
+"""For what commits left to resolve behind their answers, before the stores are read."""
+LOOK_S = 0.1
+ALARM = b"ALARM"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What a run is told."""
+
+    seed: int
+    seconds: float
+    kinds: Sequence[str]
+    blows: int = 0
+    """Turns at most; 0: as many as the time allows."""
+    nodes: int = 3
+    stores: int = 2
+    standbys: int = 2
+    clients: int = 4
+    tasks: int = 3
+    pace_s: float = 0.25
+
+
+class Chaos:
+    """One run on a cluster that is up."""
+
+    def __init__(
+        self, cluster: LaptopCluster, settings: Settings, saying: Callable[[str], object]
+    ) -> None:
+        self.results = Results(seed=settings.seed)
+        self._cluster = cluster
+        self._settings = settings
+        self._say = saying
+        self._ledger = Ledger()
+        self._crowd = Crowd(
+            cluster.url,
+            self._ledger,
+            seed=settings.seed,
+            clients=settings.clients,
+            tasks=settings.tasks,
+            pace_s=settings.pace_s,
+        )
+        self._arena = Arena(cluster, Random(f"{settings.seed}/arena"))
+        self._began = time.monotonic()
+
+    async def run(self) -> Results:
+        """Let clients act and faults strike, then judge."""
+        async with await fastness.open_async(self._cluster.url) as database:
+            await self._crowd.set_up(database)
+            probes = [
+                Probe(place + b"probe", lambda: self._crowd.recorded(database)) for place in PLACES
+            ]
+            self._began = time.monotonic()
+            async with self._acting(probes):
+                await self._noting(self._strike_all(probes))
+            self.results.ran_s = time.monotonic() - self._began
+            await self._noting(self._crowd.conclude(database))
+        await asyncio.sleep(SETTLE_S)
+        await self._judge()
+        return self.results
+
+    async def _noting(self, work: Coroutine[Any, Any, None]) -> None:
+        """What does not come back is a finding like any other: what was recorded is judged."""
+        try:
+            await work
+        except FastnessError as error:
+            self.results.problems.append(f"{type(error).__name__}: {error}")
+
+    @asynccontextmanager
+    async def _acting(self, probes: Sequence[Probe]) -> AsyncIterator[None]:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._crowd.act())
+            for probe in probes:
+                tasks.create_task(probe.run())
+            try:
+                yield
+            finally:
+                self._crowd.stop()
+                for probe in probes:
+                    probe.stop()
+
+    # ---------------------------------------------------------------------- blows
+
+    async def _strike_all(self, probes: Sequence[Probe]) -> None:
+        settings = self._settings
+        end = self._began + settings.seconds
+        pairs = [name for name in settings.kinds if FAULTS[name].pairs]
+        drawn: Iterator[Turn] = turns(settings.seed, settings.kinds, pairs=pairs)
+        if settings.blows:
+            drawn = islice(drawn, settings.blows)
+        await asyncio.sleep(CALM_S)
+        for turn in drawn:
+            await self._turn(turn, probes)
+            if time.monotonic() > end:
+                return
+
+    async def _turn(self, turn: Turn, probes: Sequence[Probe]) -> None:
+        """Strike, heal, and wait until all is whole again; then measure."""
+        begun = time.monotonic()
+        struck = await asyncio.gather(
+            *(
+                self._blow(FAULTS[kind], place * turn.apart_s, turn)
+                for place, kind in enumerate(turn.kinds)
+            )
+        )
+        await self._await_whole(probes)
+        await asyncio.sleep(REST_S)
+        for one in struck:
+            self._measure(*one, probes, time.monotonic() - begun - REST_S)
+
+    async def _blow(self, fault: Fault, after_s: float, turn: Turn) -> tuple[Struck, Blow, float]:
+        await asyncio.sleep(after_s)
+        with suppress(FastnessError):
+            async with controlling(self._cluster.coordinator) as control:
+                self._arena.sight = await look(control)
+        begun = time.monotonic()
+        blow = await self._struck(fault)
+        self._say(f"{begun - self._began:6.0f} s  {fault.name} {blow.member}")
+        struck = Struck(
+            kind=fault.name,
+            member=blow.member,
+            at_s=begun - self._began,
+            with_another=len(turn.kinds) > 1,
+        )
+        try:
+            if blow.failover:
+                struck.promoted_s = await self._promoted(blow, begun)
+            await asyncio.sleep(blow.lasts_s)
+        finally:
+            await asyncio.to_thread(blow.heal)
+        return struck, blow, begun
+
+    async def _struck(self, fault: Fault) -> Blow:
+        """Strike once there is somebody to hit: after another fault a leader may be missing."""
+        give_up = time.monotonic() + PATIENCE_S
+        while True:
+            try:
+                return await asyncio.to_thread(fault.strike, self._arena)
+            except Unreachable:
+                if time.monotonic() > give_up:
+                    raise
+                await asyncio.sleep(LOOK_S)
+
+    async def _promoted(self, blow: Blow, begun: float) -> float:
+        """How long it took until another primary was up."""
+        store = self._cluster.stores[blow.failover]
+        while time.monotonic() < begun + PATIENCE_S:
+            primary = await asyncio.to_thread(store.primary)
+            if primary is not None and primary.place.name != blow.member:
+                return time.monotonic() - begun
+            await asyncio.sleep(LOOK_S)
+        raise DeadlineExceeded(f"nobody took the place of {blow.member} in {PATIENCE_S:.0f} s")
+
+    async def _await_whole(self, probes: Sequence[Probe]) -> None:
+        """Every member is there, every standby follows, every range takes writes and reads."""
+        begun = time.monotonic()
+        while time.monotonic() < begun + PATIENCE_S:
+            await asyncio.to_thread(self._cluster.tend)
+            if await asyncio.to_thread(self._cluster.is_whole):
+                break
+            await asyncio.sleep(LOOK_S)
+        else:
+            raise DeadlineExceeded(f"the cluster was not whole {PATIENCE_S:.0f} s after its faults")
+        whole = time.monotonic()
+        while not all(probe.serves_since(whole) for probe in probes):
+            if time.monotonic() > whole + PATIENCE_S:
+                stuck = [probe.key.hex() for probe in probes if not probe.serves_since(whole)]
+                raise DeadlineExceeded(
+                    f"{', '.join(stuck)} served nobody {PATIENCE_S:.0f} s after all was whole"
+                )
+            await asyncio.sleep(LOOK_S)
+
+    def _measure(
+        self, struck: Struck, blow: Blow, begun: float, probes: Sequence[Probe], whole_s: float
+    ) -> None:
+        end = time.monotonic()
+        touched = blow.touch.keys_of(self._arena.sight, [probe.key for probe in probes])
+        pauses = {
+            probe.key: (
+                Pause.of(probe.writes, begun, end),
+                Pause.of(probe.reads, begun, end),
+            )
+            for probe in probes
+        }
+        struck.measure(
+            [pause for key, pause in pauses.items() if key in touched],
+            [pause for key, pause in pauses.items() if key not in touched],
+        )
+        struck.whole_s = whole_s
+        self.results.struck.append(struck)
+
+    # ------------------------------------------------------------------ judgement
+
+    async def _judge(self) -> None:
+        results, ledger, crowd = self.results, self._ledger, self._crowd
+        unknown = sum(one.outcome is Outcome.UNKNOWN for one in ledger)
+        log = await asyncio.to_thread(merged_log, self._cluster.stores.values())
+        results.reports, unsettled = await asyncio.to_thread(judge, ledger, crowd.workloads, log)
+        results.figures = {
+            "attempts": len(ledger),
+            "committed": ledger.committed,
+            "of them writes": ledger.committed_writes,
+            "failed": sum(one.outcome is Outcome.FAILED for one in ledger),
+            "unknown to their clients": unknown,
+            "never settled": unsettled,
+            "commits in the stores": len(log),
+            "cache entries audited": crowd.audited,
+            "blows": len(results.struck),
+        }
+        if crowd.stale:
+            results.problems.append(f"{crowd.stale} stale entries were found in near caches")
+        results.problems += self._alarms()
+
+    def _alarms(self) -> list[str]:
+        """What nodes called impossible."""
+        found = []
+        for node in self._cluster.nodes:
+            with node.daemon.log.open("rb") as log:
+                found += [
+                    f"{node.place.name}: {line.decode('utf-8', 'replace').strip()}"
+                    for line in log
+                    if ALARM in line
+                ]
+        return found
+
+
+def run(folder: Path, settings: Settings, saying: Callable[[str], object]) -> Results:
+    """Bring a cluster up in a folder, run, and take it down; nothing of it is left running."""
+    begun = time.monotonic()
+    with LaptopCluster.up(
+        folder,
+        nodes=settings.nodes,
+        stores=settings.stores,
+        standbys=settings.standbys,
+        borders=BORDERS,
+        saying=saying,
+    ) as cluster:
+        up_s = time.monotonic() - begun
+        results = asyncio.run(Chaos(cluster, settings, saying).run())
+        results.up_s = up_s
+        return results
