@@ -137,6 +137,9 @@ def test_the_doctor(realm: Realm) -> None:
     assert {finding["about"] for finding in findings} == {"etcd", "store one", "store two"}
     assert {finding["gravity"] for finding in findings} == {"warning"}
     assert run(*words).stdout.count("allow-unreplicated") == 2
+    widowed = realm.coordinator.replace("/realm-", ",127.0.0.1:1/realm-")
+    shown = run("cluster", "doctor", "--coordinator", widowed).stdout
+    assert "warning: etcd 127.0.0.1:1: it cannot be used" in shown
     realm.nodes["n2"].send(signal.SIGSTOP)
     try:
         findings = json.loads(run(*words, "--json").stdout)["findings"]

@@ -20,7 +20,7 @@ from fastness.wire.reports import NodeReport, RangeReport, StoreReport
 
 NOW = from_milliseconds(1_700_000_000_000)
 HOUR = from_milliseconds(3_600_000)
-HEALTHY = StoreHealth(180_004, [Standby("standby", True, 0)], 1_000, 10, 1 << 20, 0.1)  # noqa: FBT003 - a field
+HEALTHY = StoreHealth(180_004, [Standby("standby", True, 0)], 0, 1_000, 10, 1 << 20, 0.1)  # noqa: FBT003 - a field
 
 
 def range_report(range_id: int) -> RangeReport:
@@ -175,6 +175,7 @@ PLANTED: list[tuple[Callable[[Survey], None], Gravity, str, str]] = [
     (_unreplicated, W, "store main", "without a synchronous standby"),
     (_ill(standbys=[Standby("s", False, 0)]), E, "store main", "no synchronous standby"),  # noqa: FBT003 - a field
     (_ill(standbys=[Standby("s", True, 1 << 30)]), W, "store main", "1024 MiB behind"),  # noqa: FBT003 - a field
+    (_ill(standbys=[], hidden=2), N, "store main", "2 standbys fare is not shown"),
     (_ill(dead_rows=2_000_000), W, "store main", "2,000,000 of 2,001,000 rows are dead"),
     (_ill(oldest_transaction_s=1_200.0), W, "store main", "open for 20 minutes"),
     (_member_down, W, "etcd e2", "cannot be used: refused"),

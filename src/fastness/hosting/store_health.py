@@ -20,6 +20,8 @@ class StoreHealth(msgspec.Struct, frozen=True):
     version: int
     """As 180004 for 18.4."""
     standbys: list[Standby]
+    hidden: int
+    """Standbys, and receivers of its log, that are not shown to this role (it takes pg_monitor)."""
     live_rows: int
     dead_rows: int
     """Not taken away by a vacuum yet."""

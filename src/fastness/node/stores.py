@@ -78,6 +78,7 @@ class StoreKeeper:
         self._closers: list[Callable[[], Coroutine[Any, Any, None]]] = []
         self._opening: set[str] = set()
         self._look = Signal(process)
+        self._unsurveyed = Signal(process)
         self._surveys: dict[str, Callable[[], Coroutine[Any, Any, StoreSample]]] = {}
         self._closed = False
 
@@ -129,6 +130,7 @@ class StoreKeeper:
             return True
         self._closers.append(opened.close)
         self._surveys[name] = opened.survey
+        self._unsurveyed.give()
         self.problems.pop(name, None)
         self.stores[name] = RememberingStore(opened.store, self.remembered, self._process)
         self._process.note(f"store {name} is open")
@@ -143,7 +145,7 @@ class StoreKeeper:
                     self.samples[name] = await survey()
                 except FastnessError as error:
                     self._process.note(f"store {name} was not surveyed: {error}")
-            await pause(self._process, self._limits.survey_ms)
+            await self._unsurveyed.wait(self._limits.survey_ms)
 
     @property
     def is_settled(self) -> bool:

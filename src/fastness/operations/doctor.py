@@ -325,7 +325,14 @@ def _health(found: Survey) -> Iterator[Finding]:
     for name, health in found.health.items():
         about = f"store {name}"
         synchronous = [one for one in health.standbys if one.is_synchronous]
-        if not synchronous and not found.seen.stores[name].allow_unreplicated:
+        if health.hidden:
+            yield Finding(
+                Gravity.NOTE,
+                about,
+                f"how its {health.hidden} standbys fare is not shown to the role that nodes use",
+                "GRANT pg_monitor TO that role",
+            )
+        elif not synchronous and not found.seen.stores[name].allow_unreplicated:
             yield Finding(
                 Gravity.ERROR,
                 about,

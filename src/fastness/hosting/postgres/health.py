@@ -13,9 +13,9 @@ from fastness.hosting.postgres.failures import translated
 from fastness.hosting.store_health import Standby, StoreHealth
 
 _STANDBYS = """
-SELECT application_name, sync_state,
+SELECT application_name, sync_state, state IS NULL AS hidden,
     coalesce(pg_wal_lsn_diff(pg_current_wal_lsn(), replay_lsn), 0)::int8 AS behind
-FROM pg_stat_replication WHERE state = 'streaming' ORDER BY application_name
+FROM pg_stat_replication WHERE state IS NULL OR state = 'streaming' ORDER BY application_name
 """
 _TABLES = """
 SELECT coalesce(sum(n_live_tup), 0)::int8 AS live, coalesce(sum(n_dead_tup), 0)::int8 AS dead,
@@ -50,7 +50,9 @@ async def _asked(connection: Any, version: int) -> StoreHealth:  # noqa: ANN401 
         [
             Standby(row["application_name"], row["sync_state"] in SYNCHRONOUS, row["behind"])
             for row in standbys
+            if not row["hidden"]
         ],
+        sum(row["hidden"] for row in standbys),
         tables["live"],
         tables["dead"],
         tables["bytes"],
