@@ -16,7 +16,7 @@ from fastness.ranges.shape import MOVED, MOVING
 from fastness.storage.contract import KeyVersions
 from fastness.testing.simulation import World
 from fastness.testing.simulation.places import check_places
-from fastness.wire.messages import Body, MoveRange, Refusal, SplitRange
+from fastness.wire.messages import Body, Drain, MoveRange, Refusal, SplitRange
 from tests.node.clusters import LIMITS, Cluster, refused
 
 HERE, THERE = "store-a", "store-b"
@@ -212,6 +212,29 @@ def test_a_move_can_be_given_up() -> None:
             assert (answer.code, "given up" in answer.message) == ("invalid_option", True)
             await moving.check()
             await moving.tidied()
+
+        run(world, scenario())
+
+
+def test_a_drain_does_not_wait_for_a_move() -> None:
+    """The move is given up, for the next holder to be asked for."""
+    with World(seed=26) as world:
+        moving = Moving(world)
+
+        async def scenario() -> None:
+            await moving.start()
+            place = await moving.client.holder_of(KEYS[0])
+            world.store(THERE).pause(400)
+            asked = asyncio.ensure_future(moving.ask(THERE))
+            await moving.client.pause(50)
+            drained = await moving.client.ask(place.holder, Drain(), patience_ms=20_000)
+            assert isinstance(drained, Done)
+            assert refused(await asked) == "overloaded"
+            assert (await moving.client.holder_of(KEYS[0])).holder != place.holder
+            await moving.check()
+            await moving.tidied()
+            await moving.move(THERE)
+            await moving.check()
 
         run(world, scenario())
 

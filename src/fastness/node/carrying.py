@@ -22,7 +22,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Protocol, TypeVar
 
 from fastness.encoding.timestamps import Timestamp
-from fastness.errors import FastnessError, Fenced, InvalidOption, StoreDamaged, Unreachable
+from fastness.errors import FastnessError, Fenced, StoreDamaged, Unreachable
 from fastness.hosting.remote import RemoteStore, StoreDrop, StorePortion, StoreSelection
 from fastness.invariants import present
 from fastness.node.coordination import RETRY_MS
@@ -109,23 +109,21 @@ class Carrier:
         self._carried: Timestamp = 0
         """Everything up to it is in the target."""
         self._verified: Timestamp = 0
-        self._given_up = False
+        self._given_up: FastnessError | None = None
 
     @property
     def source_name(self) -> str:
         """The store from which it carries."""
         return self._shell.store_name
 
-    def give_up(self) -> None:
-        """Carry no more; whoever waits for the move is told so."""
-        self._given_up = True
+    def give_up(self, error: FastnessError) -> None:
+        """Carry no more; whoever waits for the move is told why."""
+        self._given_up = error
 
     def _require_wanted(self) -> None:
         self._shell.require_open()
-        if self._given_up:
-            raise InvalidOption(
-                f"the move of range {self._shell.range_id} was given up, as somebody asked for"
-            )
+        if self._given_up is not None:
+            raise self._given_up
 
     async def build(self) -> None:
         """All but the last of it, while the range is served."""

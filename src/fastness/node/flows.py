@@ -184,8 +184,10 @@ class Flows:
         """Carry a range to another store, under another id; answered once it is served there."""
         carrier = self._carriers.get(range_id)
         if carrier is not None and carrier.source_name == store_name:
-            carrier.give_up()
+            what = f"the move of range {range_id} was given up, as somebody asked for"
+            carrier.give_up(InvalidOption(what))
             return
+        self._require_staying()
         shell = self._settled(self._serving(range_id, generation))
         if shell.store_name == store_name:
             return
@@ -259,6 +261,11 @@ class Flows:
             tenure, Placed(moved_to, revision), lease, state, shape, commits_from_ns=site.boot_ns()
         )
 
+    def _require_staying(self) -> None:
+        """Raise if this node is about to hand everything over: its successor may move it."""
+        if self._site.draining:
+            raise _leaving()
+
     def _settled(self, shell: RangeShell) -> RangeShell:
         """The shell, if no move of its range still has to be tidied up after."""
         if MOVING in shell.leaseholder.records or MOVED in shell.leaseholder.records:
@@ -307,6 +314,8 @@ class Flows:
         """
         site = self._site
         site.draining = True
+        for carrier in self._carriers.values():
+            carrier.give_up(_leaving())
         while not self._holds_nothing():
             await self._hand_over_all()
             await self._oracle.release()
@@ -395,6 +404,10 @@ class Flows:
             yield
         finally:
             del self._held.busy[range_id]
+
+
+def _leaving() -> Overloaded:
+    return Overloaded("this node hands its ranges over: ask for the move again")
 
 
 @contextmanager
