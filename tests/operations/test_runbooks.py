@@ -28,9 +28,10 @@ def commands() -> list[str]:
 @pytest.mark.parametrize("line", commands())
 def test_commands_exist(line: str) -> None:
     """A command line of the page has a command and options that there are."""
-    _fastness, name, *rest = shlex.split(line)
-    assert name in command_names()
-    told = run(name, "--help").stdout
+    _fastness, *words = shlex.split(line, comments=True)
+    # A group and its command, or a command.
+    name = next(name for name in (words[:2], words[:1]) if " ".join(name) in command_names())
+    told, rest = run(*name, "--help").stdout, words[len(name) :]
     for option in (word for word in rest if word.startswith("--")):
         assert option in told
 
@@ -55,7 +56,9 @@ def test_codes_exist() -> None:
 
 
 def test_every_section_is_listed() -> None:
-    """The table at the top leads to every runbook."""
-    sections = set(re.findall(r"^## (.+)$", TEXT, flags=re.MULTILINE))
+    """The tables at the top, and at the top of what is about clusters, lead to every runbook."""
     listed = set(re.findall(r"\| \[(.+?)\]\(#", TEXT))
+    sections = set(re.findall(r"^## (.+)$", TEXT, flags=re.MULTILINE))
     assert sections - listed == {"What is in the directory"}
+    _embedded, cluster = TEXT.split("## A cluster\n")
+    assert set(re.findall(r"^### (.+)$", cluster, flags=re.MULTILINE)) <= listed

@@ -52,10 +52,11 @@ SET synchronous_commit = remote_apply;
 SELECT 'CREATE ROLE {user} LOGIN' WHERE NOT EXISTS
     (SELECT FROM pg_roles WHERE rolname = '{user}') \\gexec
 ALTER ROLE {user} PASSWORD '{password}';
+GRANT pg_monitor TO {user};
 SELECT 'CREATE DATABASE {database} OWNER {user}' WHERE NOT EXISTS
     (SELECT FROM pg_database WHERE datname = '{database}') \\gexec
 """
-"""Applied by the standby too: a client that tries its address first must not be told that there is
+"""`pg_monitor`: `fastness cluster doctor` sees who follows. Applied by the standby too: a client that tries its address first must not be told that there is
 no such role or database, which ends the search."""
 
 
@@ -267,6 +268,9 @@ def _settings(
                 "primary_start_timeout": 0,
                 "synchronous_mode": True,
                 "synchronous_mode_strict": True,
+                # Without etcd a primary goes on as long as every other member still obeys it:
+                # else each election there would stop all stores for seconds.
+                "failsafe_mode": True,
                 "postgresql": {"use_pg_rewind": True, "parameters": PARAMETERS},
             },
             "initdb": [{"encoding": "UTF8"}, {"locale": "C"}, "data-checksums"],
