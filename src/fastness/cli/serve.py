@@ -20,8 +20,9 @@ from fastness.cli import exits
 from fastness.cli.arguments import JsonOption
 from fastness.cli.output import Output, answering
 from fastness.errors import InvalidOption
+from fastness.server.announcing import Announcement
 from fastness.server.logs import logging_to_stderr
-from fastness.server.program import Announcement, Program
+from fastness.server.program import Program
 from fastness.server.settings import SETTINGS
 from fastness.server.sources import load
 
@@ -291,7 +292,7 @@ def _document(announcement: Announcement) -> dict[str, object]:
 
 
 def _facts(announcement: Announcement) -> list[tuple[str, str]]:
-    served = announcement.directory or f"cluster {announcement.cluster}"
+    served = announcement.served
     if announcement.node:
         served = f"{served} as {announcement.node}"
     facts = [

@@ -235,11 +235,14 @@ class Control:
 
     async def transfer(self, range_id: int, to: str) -> Descriptor:
         """Hand a range to the node of a name or an address."""
-        target = _named(await self.look(), to).address
+        target = _named(await self.look(), to)
+
+        def request(one: Descriptor) -> Body:
+            _require_reach(target, one)
+            return TransferLease(one.range_id, one.generation, target.address)
+
         return await self._change(
-            lambda one: one.range_id == range_id,
-            f"range {range_id}",
-            lambda one: TransferLease(one.range_id, one.generation, target),
+            lambda one: one.range_id == range_id, f"range {range_id}", request
         )
 
     async def move(self, range_id: int, store: str) -> Descriptor:
@@ -316,6 +319,20 @@ def _the(seen: Seen, range_id: int) -> Descriptor:
         if one.range_id == range_id:
             return one
     raise InvalidOption(f"there is no range {range_id}: 'fastness cluster ranges' lists them")
+
+
+def _require_reach(node: SeenNode, one: Descriptor) -> None:
+    """Raise unless a node can serve a range: it would be released, and nobody take it for long."""
+    if node.report is None:
+        raise node.problem or Unreachable(f"{node.shown} does not report: see to it first")
+    if node.report.state != "serving":
+        raise InvalidOption(f"{node.shown} is {node.report.state}: choose another node")
+    problems = {store.name: store.problem for store in node.report.stores}
+    if problems.get(one.store, "it is not open"):
+        raise InvalidOption(
+            f"{node.shown} cannot serve range {one.range_id}: of its store {one.store!r} it says "
+            f"{problems.get(one.store, 'nothing')!r}; choose another node"
+        )
 
 
 def _named(seen: Seen, name: str) -> SeenNode:

@@ -22,13 +22,12 @@ from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from fastness.errors import Draining, FastnessError
 from fastness.node import ClusterNode, Gate
 from fastness.runtime.clock import SystemClock
 from fastness.server.access import Access, AccessGrant
 from fastness.server.admin import Admin
+from fastness.server.announcing import Announcement, log_ready
 from fastness.server.authentication import Authenticator
 from fastness.server.certificates import server_context
 from fastness.server.doors import Doors, bind_doors
@@ -58,26 +57,6 @@ LINGER_MS = 250
 
 _log = logging.getLogger("fastness.server")
 _node_log = logging.getLogger("fastness.node")
-
-
-class Announcement(msgspec.Struct, frozen=True, kw_only=True):
-    """What a server says once it is ready."""
-
-    directory: str
-    """What it serves, empty for a node of a cluster."""
-    cluster: str
-    """The id of its cluster, empty for a server that is alone."""
-    node: str
-    """Its name there."""
-    urls: list[str]
-    """For clients, the first is the one to give away."""
-    admin: str
-    """The URL of the admin pages, empty where there are none."""
-    gateway: str
-    """The URL of the HTTP gateway, empty where there is none."""
-    tls: bool
-    needs_token: bool
-    pid: int
 
 
 class Program:
@@ -275,19 +254,13 @@ class Program:
             needs_token=self._authenticator.needs_tokens,
             pid=os.getpid(),
         )
-        event(
-            _log,
-            logging.INFO,
-            "ready",
-            directory=announcement.directory,
-            cluster=announcement.cluster,
-            node=announcement.node,
+        log_ready(
+            announcement,
             tokens=settings.tokens,
+            open_to_anyone=settings.open_to_anyone,
+            is_local=is_local(self._doors.place),
         )
-        if not announcement.needs_token and settings.open_to_anyone:
-            event(_log, logging.WARNING, "whoever reaches this server has full access")
-        served = announcement.directory or f"cluster {announcement.cluster}"
-        self._systemd.ready(f"serving {served} at {announcement.urls[0]}")
+        self._systemd.ready(f"serving {announcement.served} at {announcement.urls[0]}")
         announce(announcement)
 
     # ----------------------------------------------------------- while it runs
