@@ -16,6 +16,9 @@ from tests.server.processes import play
 pytestmark = pytest.mark.process
 
 
+CARRIED = "fastness_node_keys_carried_total"
+
+
 class Place(NamedTuple):
     """Where the range of a key is."""
 
@@ -31,7 +34,6 @@ async def place_of(realm: Realm, key: str) -> Place:
         one = next(one for one in reversed(told["ranges"]) if one["begin"] <= key)
         if realm.nodes.get(one["node"]) is not None:
             return Place(one["range"], one["store"], one["node"])
-        await asyncio.sleep(0.1)
 
 
 def test_ranges_move_while_they_are_written(realm: Realm) -> None:
@@ -72,10 +74,13 @@ def test_a_move_whose_node_is_killed_is_finished_by_the_command(realm: Realm) ->
             for store in ("two", "one"):
                 await load.more(3)
                 place = await place_of(realm, "a")
+                node = realm.nodes.pop(place.node)
+                before = node.metric(CARRIED)
                 asked = asyncio.to_thread(realm.ask, "move", place.number, store)
                 moving = asyncio.create_task(asked)
-                await asyncio.sleep(0.2)
-                await asyncio.to_thread(realm.nodes.pop(place.node).end, signal.SIGKILL)
+                while await asyncio.to_thread(node.metric, CARRIED) == before:
+                    pass  # The first keys have not arrived yet.
+                await asyncio.to_thread(node.end, signal.SIGKILL)
                 await moving
                 assert (await place_of(realm, "a")).store == store
                 await load.more(3)
