@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from fastness.errors import InvalidOption
 from fastness.placement.membership import StoreRecord
+from fastness.server.doors import bind_doors
 from fastness.server.naming import advertised, own_stores
+from fastness.server.settings import Settings
 from fastness.server.sources import InvalidConfiguration, load
 from fastness.transport.addresses import TcpPlace, UnixPlace
 
@@ -85,3 +89,16 @@ def test_settings_that_contradict(flags: dict[str, object], told: str) -> None:
         load(None, {}, flags)
     assert told in str(caught.value)
     assert "hush" not in str(caught.value)
+
+
+def test_a_unix_socket_named_from_the_folder_of_the_server(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Clients are told where it is from anywhere."""
+    monkeypatch.chdir(tmp_path)
+    doors = bind_doors(Settings(listen=(), unix="./socket"))
+    try:
+        assert doors.urls() == [f"fastness+unix://{tmp_path}/socket"]
+        assert doors.place == UnixPlace(f"{tmp_path}/socket")
+    finally:
+        doors.close()

@@ -332,15 +332,15 @@ def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:
     socket_taken = bind(f"unix:{tmp_path}/taken")
     (tmp_path / "file").write_text("not a socket")
     try:
-        for where in (
-            str(taken.place),
-            f"unix:{tmp_path}/taken",
-            f"unix:{tmp_path}/file",
-            f"unix:{tmp_path}/missing/socket",
-            "203.0.113.1:1",
-            "no.such.host.invalid:1",
+        for where, told in (
+            (str(taken.place), "the port is taken"),
+            (f"unix:{tmp_path}/taken", "choose another path"),
+            (f"unix:{tmp_path}/file", "choose another path"),
+            (f"unix:{tmp_path}/missing/socket", "name a path in a folder that is there"),
+            ("203.0.113.1:1", "name an address of this machine"),
+            ("no.such.host.invalid:1", "name an address of this machine"),
         ):
-            with pytest.raises(AddressUnavailable, match=r"cannot listen at"):
+            with pytest.raises(AddressUnavailable, match=rf"cannot listen at {where}: .*{told}"):
                 bind(where)
     finally:
         taken.close()

@@ -132,7 +132,8 @@ def test_plain_text_to_a_port_with_tls(tmp_path: Path, loop: str) -> None:
     async def scenario(scene: Scene) -> None:
         server, _listener = scene.server(tls=server_tls())
         error = await failure(scene.client(), server.address)
-        assert type(error).__name__ in {"Unreachable", "InvalidEncoding"}, error
+        assert isinstance(error, Unreachable), error
+        assert "does it want TLS (tls=on)?" in str(error)
         await until(lambda: server.counts.connections == 0)
         assert server.counts.refused_handshakes == 1
         client = scene.client(tls=client_tls())
@@ -221,6 +222,12 @@ def test_a_client_that_blocks_speaks_tls(tmp_path: Path) -> None:
         server_thread(tmp_path, "127.0.0.1:0") as server,
         Echoes(server.seed, tls=client_tls()) as client,
         pytest.raises(Unreachable, match="TLS"),
+    ):
+        client.process.drive(client.process.reach(server.seed))
+    with (
+        server_thread(tmp_path, "127.0.0.1:0", tls=server_tls()) as server,
+        Echoes(server.seed) as client,
+        pytest.raises(Unreachable, match=r"does it want TLS \(tls=on\)\?"),
     ):
         client.process.drive(client.process.reach(server.seed))
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import socket
 import ssl
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import NamedTuple
 
 from fastness.server.naming import advertised
@@ -89,7 +90,9 @@ def bind_doors(settings: Settings) -> Doors:
             doors.listeners.append(bind(text))
         if settings.unix:
             mode = EVERYBODY_MODE if settings.tokens else OWN_USER_MODE
-            doors.listeners.append(bind(UnixPlace(settings.unix), unix_mode=mode))
+            # Clients are in other folders, and are told this path.
+            place = UnixPlace(str(Path(settings.unix).absolute()))
+            doors.listeners.append(bind(place, unix_mode=mode))
     except BaseException:
         doors.close()
         raise

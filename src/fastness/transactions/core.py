@@ -588,7 +588,10 @@ class TransactionCore:
             return buffer
         self.require_active()
         if self._read_only:
-            raise UsageError("the transaction is read-only: begin one without at= and read_only=")
+            raise UsageError(
+                "the transaction is read-only: it was begun with at= or read_only=, or its "
+                "database was opened with read_only= or a token that may only read"
+            )
         buffer = self._buffer = WriteBuffer(self._engine.limits)
         return buffer
 

@@ -29,6 +29,7 @@ from fastness.transport.dialing import (
     Lost,
     Queue,
     Undelivered,
+    silent,
     too_long,
     too_much_waits,
 )
@@ -229,7 +230,7 @@ class BlockingProcess:
         self._timers[line] = self.pump.call_later(
             self.limits.handshake_ms,
             line.end,
-            (Unreachable(f"{to} did not answer within {self.limits.handshake_ms} ms"),),
+            (silent(to, self.limits),),
         )
         try:
             place = place_of(self._via.get(to, to))

@@ -17,6 +17,7 @@ from fastness.errors import FastnessError, LimitExceeded, Overloaded, Unreachabl
 from fastness.limits import Limits
 from fastness.runtime.process import Address
 from fastness.transport.counts import TransportCounts
+from fastness.transport.dialing import hung_up
 from fastness.transport.grants import Grant, Peer
 from fastness.transport.links import DialedLink, Link, farewell, is_malformed
 from fastness.wire.handshake import Welcome
@@ -150,9 +151,10 @@ class Connection(asyncio.Protocol):
         if self.ended is None:
             if self.link.is_amid:
                 self._counts.malformed += 1
-            reason = "" if exc is None else f" ({exc})"
             where = self.dialed or self.link.peer or "a peer in its handshake"
-            self._unlink(Unreachable(f"the connection to {where} was closed{reason}"))
+            amid_handshake = bool(self.dialed) and not self._is_open
+            reason = "" if exc is None else str(exc)
+            self._unlink(hung_up(where, amid_handshake=amid_handshake, reason=reason))
         self._owner.gone(self)
 
     def pause_writing(self) -> None:

@@ -37,6 +37,10 @@ waits need not wait any longer. Told once for each name the peer was sent to by.
 """
 
 
+_WHAT_ELSE = "is it a Fastness server's port for clients, and does it want TLS (tls=on)?"
+"""What to look at where something listens that does not shake hands."""
+
+
 class Queue:
     """Frames that wait for one address to be reached."""
 
@@ -128,6 +132,21 @@ def dial_error(to: Address, error: BaseException, limits: Limits) -> FastnessErr
             f"TLS with {to} failed ({reason}): does that port speak TLS, and take this certificate?"
         )
     if isinstance(error, TimeoutError):
-        return Unreachable(f"{to} did not answer within {limits.handshake_ms} ms (handshake_ms)")
+        return silent(to, limits)
     reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    return Unreachable(f"cannot connect to {to}: {reason}")
+    return Unreachable(f"cannot connect to {to}: {reason}: does a server listen there?")
+
+
+def silent(to: Address, limits: Limits) -> Unreachable:
+    """Why somebody who was dialed is given up: the handshake takes too long."""
+    return Unreachable(
+        f"{to} did not answer within {limits.handshake_ms} ms (handshake_ms): {_WHAT_ELSE}"
+    )
+
+
+def hung_up(to: Address, *, amid_handshake: bool, reason: str = "") -> Unreachable:
+    """What it means that somebody who was dialed closed the connection."""
+    told = f" ({reason})" if reason else ""
+    if amid_handshake:
+        return Unreachable(f"{to} closed the connection before it was open{told}: {_WHAT_ELSE}")
+    return Unreachable(f"the connection to {to} was closed{told}: try again")

@@ -23,7 +23,7 @@ from fastness.runtime.process import Address
 from fastness.transport.addresses import Place, TcpPlace
 from fastness.transport.connections import keep_alive
 from fastness.transport.counts import TransportCounts
-from fastness.transport.dialing import dial_error
+from fastness.transport.dialing import dial_error, hung_up
 from fastness.transport.links import DialedLink, is_malformed
 from fastness.transport.pump import Pump
 
@@ -218,7 +218,7 @@ class Line:
     def _hung_up(self) -> None:
         if self.link.is_amid:
             self._owner.counts.malformed += 1
-        self.end(Unreachable(f"the connection to {self.dialed} was closed"))
+        self.end(hung_up(self.dialed, amid_handshake=not self._is_open))
 
     def look(self) -> None:
         """Take what has arrived while nobody pumped, the end of the connection included."""

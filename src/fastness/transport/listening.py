@@ -118,8 +118,14 @@ def _file_of(place: Place) -> tuple[int, int, int] | None:
 
 
 def _unavailable(place: Place, error: OSError) -> AddressUnavailable:
-    if error.errno == errno.EADDRINUSE:
-        what = "another process listens there, or a file is in the way: stop it, or choose another"
+    is_tcp = isinstance(place, TcpPlace)
+    if error.errno != errno.EADDRINUSE:
+        what = "an address of this machine" if is_tcp else "a path in a folder that is there"
+        return AddressUnavailable(
+            f"cannot listen at {place}: {error.strerror or error}: name {what}"
+        )
+    if is_tcp:
+        what = "the port is taken: see by whom ('ss -ltnp'), or choose another; 0 is any free one"
     else:
-        what = f"{error.strerror or error}: listen at an address of this machine"
+        what = "another process listens there, or a file is in the way: choose another path"
     return AddressUnavailable(f"cannot listen at {place}: {what}")
