@@ -107,6 +107,17 @@ def test_noise_moves_nothing(count: int, each: int, noise: list[float], rate: fl
     assert not plan(nodes, loads)
 
 
+def test_the_range_nearest_to_half_of_the_distance_goes() -> None:
+    """Of those that are small enough, as a look at each of them would find it."""
+    nodes = nodes_of(2)
+    rates = [0, 40, 90, 150, 400, 900, 1_600]
+    loads = [Load(number, 1, "node-0", "a", rate) for number, rate in enumerate(rates)]
+    distance = sum(load.cost for load in loads)
+    small = [load for load in loads if load.cost <= 0.75 * distance]
+    best = min(small, key=lambda load: abs(load.cost - distance / 2))
+    assert transfers(nodes, loads)[0] == Transfer(best, "node-1")
+
+
 def test_one_hot_range_stays_where_it_is() -> None:
     """Moving it would only make another node the busiest; others leave its node instead."""
     nodes = nodes_of(2)

@@ -18,6 +18,7 @@ A range is touched only once its rate was measured where it is, and once in a pl
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from typing import NamedTuple
@@ -100,11 +101,14 @@ class _Board:
         self, nodes: Mapping[str, AbstractSet[str]], held: list[Load], touched: set[int]
     ) -> None:
         self._nodes = nodes
-        self._loads = sorted(held, key=lambda load: load.range_id)
-        self._touched = touched
+        self._ranges = len(held)
         self._costs = dict.fromkeys(sorted(nodes), 0.0)
-        for load in held:
+        self._free: dict[str, list[Load]] = {node: [] for node in nodes}
+        """What may go or be split, of each node, the cheapest first."""
+        for load in sorted(held, key=lambda load: (load.cost, load.range_id)):
             self._costs[load.holder] += load.cost
+            if load.may_change and load.range_id not in touched:
+                self._free[load.holder].append(load)
 
     def next_step(self) -> Step | None:
         """The best one, taken note of."""
@@ -112,9 +116,10 @@ class _Board:
         if len(costs) < 2:
             return None
         slack = max(SLACK * sum(costs.values()) / len(costs), 1.5 * IDLE_COST)
+        by_cost = sorted(costs, key=lambda node: (costs[node], node))
         # The busiest may hold nothing that can go: then the next one may.
-        for busiest in sorted(costs, key=lambda node: (-costs[node], node)):
-            for idlest in sorted(costs, key=lambda node: (costs[node], node)):
+        for busiest in reversed(by_cost):
+            for idlest in by_cost:
                 distance = costs[busiest] - costs[idlest]
                 if distance <= slack:
                     break
@@ -123,40 +128,34 @@ class _Board:
                     return self._moved(load, idlest)
             splittable = self._splittable(busiest, slack)
             if splittable is not None:
-                self._touched.add(splittable.range_id)
                 return Split(splittable, splittable.split_key)
         return None
 
-    def _free(self, node: str) -> list[Load]:
-        return [
-            load
-            for load in self._loads
-            if load.holder == node and load.may_change and load.range_id not in self._touched
-        ]
-
     def _fitting(self, source: str, target: str, distance: float) -> Load | None:
-        fitting = [
-            load
-            for load in self._free(source)
-            if load.cost <= GAIN * distance and load.store in self._nodes[target]
-        ]
+        """The range whose cost is the nearest to half of the distance, if any is small enough."""
+        free, stores = self._free[source], self._nodes[target]
+        place = bisect_left(free, distance / 2, key=lambda load: load.cost)
+        above = (load for load in free[place:] if load.store in stores)
+        below = (load for load in reversed(free[:place]) if load.store in stores)
+        nearest = [load for load in (next(above, None), next(below, None)) if load is not None]
+        fitting = [load for load in nearest if load.cost <= GAIN * distance]
         return min(
             fitting, key=lambda load: (abs(load.cost - distance / 2), load.range_id), default=None
         )
 
     def _moved(self, load: Load, to: str) -> Transfer:
-        self._touched.add(load.range_id)
+        self._free[load.holder].remove(load)
         self._costs[load.holder] -= load.cost
         self._costs[to] += load.cost
         return Transfer(load, to)
 
     def _splittable(self, node: str, slack: float) -> Load | None:
         """The largest range of a node that is too busy, if splitting it will help."""
-        if self._costs[node] - min(self._costs.values()) <= slack:
+        if self._costs[node] - min(self._costs.values()) <= slack or not self._free[node]:
             return None
-        if len(self._loads) >= RANGES_PER_NODE * len(self._nodes):
+        if self._ranges >= RANGES_PER_NODE * len(self._nodes):
             return None
-        largest = max(self._free(node), key=lambda load: (load.cost, -load.range_id), default=None)
-        if largest is None or largest.requests_s < SPLIT_REQUESTS_S or not largest.split_key:
+        largest = self._free[node][-1]
+        if largest.requests_s < SPLIT_REQUESTS_S or not largest.split_key:
             return None
         return largest
