@@ -12,8 +12,9 @@ from fastness.node.carrying import Carrier, StoreAsker
 from fastness.node.leftovers import Leftovers
 from fastness.ranges import shape
 from fastness.storage import base
-from fastness.storage.contract import EPOCH_MAX
+from fastness.storage.contract import EPOCH_MAX, Load
 from fastness.testing.simulation.bugs.planting import plant
+from fastness.testing.simulation.stores import SimulatedStore
 
 
 def _nothing_more(right: Any) -> Any:
@@ -137,9 +138,20 @@ plant(
     (StoreAsker, "cleared", lambda _right: _nothing_cleared),
     (Carrier, "_verify", lambda _right: _believed),
 )
+
+
+def _not_of_loads(right: Any) -> Any:
+    def refuse(self: SimulatedStore, late: Any) -> None:
+        if not isinstance(late, Load):
+            right(self, late)
+
+    return refuse
+
+
 plant(
     "late-loads-land",
     "5.2, 5.8",
-    "a load of a deposed mover is not fenced",
+    "a load that was given up, or is a deposed mover's, is not fenced",
     (base, "loaded", _any_load),
+    (SimulatedStore, "_refuse_late", _not_of_loads),
 )
