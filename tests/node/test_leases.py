@@ -15,10 +15,11 @@ from fastness.node.leases import Lease, held_ns, waited_ns
 from fastness.node.session import SessionKeeper
 from fastness.node.site import Site
 from fastness.placement.cluster_view import ClusterView
-from fastness.placement.coordinator import Put
+from fastness.placement.coordinator import Entry, Put
 from fastness.placement.membership import NodeRecord
 from fastness.testing.simulation import Rates, World
 from fastness.testing.simulation.coordinator import COORDINATOR
+from fastness.testing.simulation.processes import SimulatedProcess
 from tests.node.clusters import LIMITS
 
 
@@ -133,6 +134,59 @@ def test_leases_run_out_without_the_coordinator() -> None:
         await until(world, lambda: hold.lease.left_ms(site.boot_ns()) > 0 or bool(hold.dropped))
 
     with_site(scenario)
+
+
+class HeldBack:
+    """A coordinator whose answers to readings of everything are held back for a while."""
+
+    def __init__(self, world: World, process: SimulatedProcess) -> None:
+        self._coordinator: Any = world.coordinator_for(process)
+        self.answered = False
+        """Whether there is an answer to let go."""
+        self.released = process.future()
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - all else as it is
+        return getattr(self._coordinator, name)
+
+    async def read(self, prefix: str) -> tuple[int, dict[str, Entry]]:
+        """What was there when it was asked; told later."""
+        reading: tuple[int, dict[str, Entry]] = await self._coordinator.read(prefix)
+        self.answered = True
+        await self.released
+        return reading
+
+
+def test_a_reading_from_before_a_session_does_not_end_it() -> None:
+    """One that was on its way when the session was opened knows nothing of it, and is repeated."""
+    with World(seed=0) as world:
+        process = world.process("node")
+        coordinator = HeldBack(world, process)
+        site = Site(process, coordinator, {}, LIMITS)
+        keeper = SessionKeeper(site)
+        verdicts: list[bool] = []
+
+        async def look() -> None:
+            before_ns = await site.coordination.refresh()
+            assert site.tenure is not None
+            verdicts.append(keeper.verify(site.tenure, before_ns))
+
+        async def scenario() -> None:
+            site.spawn(look(), name="look")
+            await until(world, lambda: coordinator.answered)
+            site.spawn(keeper.run(NodeRecord(0)), name="keeper")
+            await until(world, lambda: site.tenure is not None)
+            coordinator.released.set_result(None)
+            await until(world, lambda: bool(verdicts))
+            assert verdicts == [True]
+            assert site.tenure is not None
+            assert site.counts.sessions == 1
+
+        task = process.spawn(scenario(), name="scenario")
+
+        async def run() -> None:
+            await task
+
+        world.run(run())
 
 
 @pytest.mark.parametrize("seed", range(8))

@@ -85,6 +85,8 @@ class SessionKeeper:
         revision = await site.coordination.write_surely(Change(compare, puts, key))
         if revision is not None:
             self.refusal = None
+            # A reading from before it knows nothing of this session: it is not taken in any more.
+            site.view.changed(revision, ())
             return Tenure(session, revision)
         if name:
             await self._look_who(name)
