@@ -35,7 +35,7 @@ from collections.abc import Iterator
 
 from fastness.encoding.intervals import KeyInterval, successor
 from fastness.encoding.timestamps import Timestamp
-from fastness.hosting.remembering.pool import Pool
+from fastness.hosting.remembering.pool import Owner, Pool
 from fastness.hosting.remembering.stretches import Stretch
 from fastness.hosting.remembering.under_way import UnderWay
 from fastness.hosting.remembering.versions import UNKNOWN, Cell, Unknown, Versions
@@ -101,7 +101,7 @@ class _Sent:
         return self._written.touches(interval, after)
 
 
-class Home:
+class Home(Owner):
     """See the module's page. Used by the store's one loop alone."""
 
     __slots__ = (
@@ -116,6 +116,7 @@ class Home:
 
     def __init__(self, pool: Pool, *, applied: Timestamp, keys_max: int) -> None:
         """`applied` is at or above every commit so far."""
+        super().__init__()
         self._pool = pool
         self.versions: dict[bytes, Versions] = {}
         self._order = SortedKeys()
@@ -333,13 +334,12 @@ class Home:
 
     def forget_all(self) -> None:
         """Nothing here is known to be true any more."""
-        for held in (*self.versions.values(), *self._stretches.values()):
-            self._pool.left(held)
-        self.versions.clear()
-        self._stretches.clear()
-        self._begins.clear()
+        self._pool.left_all(self)
+        self.versions = {}
+        self._stretches = {}
+        self._begins = []
         self._order = SortedKeys()
-        self.under_way.clear()
+        self.under_way = {}
 
 
 def covered(scan: Scan, items: list[Item]) -> tuple[bytes, bytes]:

@@ -34,12 +34,26 @@ class PoolCounts:
     """What the store was asked for and was not kept: it was being written, or too large."""
 
 
+class Owner:
+    """Whoever has things in the pool, and may let all of them go at once."""
+
+    __slots__ = ("gone", "held", "size")
+
+    def __init__(self) -> None:
+        self.size = 0
+        """Bytes of all its things."""
+        self.held = 0
+        """How many there are."""
+        self.gone = False
+
+
 class Held(ABC):
     """Something in the pool. `size` is what it holds of the pool, in bytes."""
 
-    __slots__ = ("gone", "size", "used")
+    __slots__ = ("gone", "owner", "size", "used")
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, owner: Owner, size: int) -> None:
+        self.owner = owner
         self.size = size
         self.used = False
         """Whether it was of use since the hand of the clock last passed."""
@@ -81,20 +95,39 @@ class Pool:
         """Hold something, and let others go for it."""
         self._clock.append(held)
         self.size += held.size
+        held.owner.size += held.size
+        held.owner.held += 1
         self.fit()
 
     def resize(self, held: Held, by: int) -> None:
         """Something that is held grew by so many bytes. `fit` is the caller's affair."""
         held.size += by
+        held.owner.size += by
         self.size += by
 
     def left(self, held: Held) -> None:
         """Something went otherwise."""
-        held.gone = True
-        self.size -= held.size
+        self._let_go(held)
         self._gone += 1
+        self._sweep()
+
+    def left_all(self, owner: Owner) -> None:
+        """All that an owner has went: not one by one, so that nobody waits for that."""
+        owner.gone = True
+        self.size -= owner.size
+        self._gone += owner.held
+        owner.size = owner.held = 0
+        self._sweep()
+
+    def _let_go(self, held: Held) -> None:
+        held.gone = True
+        held.owner.size -= held.size
+        held.owner.held -= 1
+        self.size -= held.size
+
+    def _sweep(self) -> None:
         if self._gone > GONE_MAX and 2 * self._gone > len(self._clock):
-            self._clock = deque(one for one in self._clock if not one.gone)
+            self._clock = deque(one for one in self._clock if not (one.gone or one.owner.gone))
             self._gone = 0
 
     def fit(self) -> None:
@@ -103,7 +136,7 @@ class Pool:
         chances = CHANCES_MAX
         while self.size > self.bytes_max and clock:
             held = clock.popleft()
-            if held.gone:
+            if held.gone or held.owner.gone:
                 self._gone -= 1
             elif held.used and chances:
                 chances -= 1
@@ -113,6 +146,5 @@ class Pool:
             else:
                 chances = CHANCES_MAX
                 held.leave()
-                held.gone = True
-                self.size -= held.size
+                self._let_go(held)
                 self.counts.evictions += 1

@@ -39,7 +39,9 @@ class Stretch(Held):
         self, home: Home, begin: bytes, end: bytes, items: list[Item], since: Timestamp
     ) -> None:
         size = OVERHEAD_BYTES + len(begin) + len(end)
-        super().__init__(size + sum([ITEM_BYTES + len(key) + len(cell) for key, cell in items]))
+        super().__init__(
+            home, size + sum([ITEM_BYTES + len(key) + len(cell) for key, cell in items])
+        )
         self.home = home
         self.begin = begin
         self.end = end

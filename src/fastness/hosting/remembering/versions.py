@@ -43,7 +43,7 @@ class Versions(Held):
     __slots__ = ("begin", "cell", "home", "key", "older")
 
     def __init__(self, home: Home, key: bytes, begin: Timestamp, cell: Cell) -> None:
-        super().__init__(OVERHEAD_BYTES + len(key) + _length(cell))
+        super().__init__(home, OVERHEAD_BYTES + len(key) + _length(cell))
         self.home = home
         self.key = key
         self.begin = begin
