@@ -117,6 +117,25 @@ def test_a_repeat_of_init(realm: Realm) -> None:
     assert told["exit"] == 4
 
 
+def test_a_store_is_removed(realm: Realm) -> None:
+    """Once no range lies in it, and not before; nodes let go of it."""
+    words = ("--coordinator", realm.coordinator)
+    told = failure("cluster", "remove-store", "two", *words)
+    assert "ranges lie in store 'two'" in told["message"]
+    assert (
+        "no store is called 'nine'" in failure("cluster", "remove-store", "nine", *words)["message"]
+    )
+    realm.ask("add-store", f"empty={realm.dsn('empty')}", "--allow-unreplicated")
+    node = realm.nodes["n1"]
+    while not any("store empty is open" in str(line) for line in node.log):
+        node.get("/healthz")
+    assert realm.ask("remove-store", "empty")["store"] == "empty"
+    while not any("store empty is not registered" in str(line) for line in node.log):
+        node.get("/healthz")
+    stores = answer("cluster", "stores", *words)["stores"]
+    assert [store["store"] for store in stores if store["url"]] == ["one", "two"]
+
+
 def test_a_node_is_drained(realm: Realm) -> None:
     """The others hold what it held, and it is no longer among those that live."""
     realm.ask("drain", "n2")

@@ -185,6 +185,21 @@ def test_stores_are_opened_as_they_come() -> None:
     living(scenario)
 
 
+def test_a_store_that_is_no_longer_registered() -> None:
+    """It is let go of, but not while a range of it is held."""
+
+    async def scenario(town: Town) -> None:
+        await town.found(stores=("a", "b"))
+        (node,) = await town.start("one")
+        await town.until(lambda: set(node.keeper.stores) == {"a", "b"})
+        await town.until(lambda: len(node.node.leaseholders) == 1)
+        await town.coordinator.write({}, [], (store_key("a"), store_key("b")))
+        await town.until(lambda: set(node.keeper.stores) == {"a"})
+        assert await town.client(node).get(b"a") is None
+
+    living(scenario)
+
+
 @pytest.mark.parametrize("error", [ForeignStore("of another cluster"), InvalidOption("fsync=off")])
 def test_a_store_that_must_not_be_used(error: FastnessError) -> None:
     """What no waiting mends ends the start with the store's name and the reason."""

@@ -21,6 +21,7 @@ LAPTOP = "On this machine"
 
 app.command(rich_help_panel=FOUND)(cluster_founding.init)
 app.command("add-store", rich_help_panel=FOUND)(cluster_founding.add)
+app.command("remove-store", rich_help_panel=FOUND)(cluster_founding.remove)
 app.command(rich_help_panel=LOOK)(cluster_looking.status)
 app.command(rich_help_panel=LOOK)(cluster_looking.nodes)
 app.command(rich_help_panel=LOOK)(cluster_looking.ranges)

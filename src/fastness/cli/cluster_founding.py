@@ -1,4 +1,4 @@
-"""The commands `cluster init` and `cluster add-store`: before there are nodes, and beside them.
+"""The commands `cluster init`, `add-store` and `remove-store`: before there are nodes, or beside.
 
 They speak to the coordinator and the stores themselves: what they write every node reads from
 there, and no node has to run.
@@ -15,6 +15,7 @@ from msgspec import structs
 
 from fastness.cli import notation
 from fastness.cli.arguments import CoordinatorOption, JsonOption
+from fastness.cli.cluster_access import CaOption, controlled
 from fastness.cli.output import Output, answering
 from fastness.errors import InvalidOption
 from fastness.limits import Limits
@@ -107,6 +108,33 @@ def add(
                 return await add_store(reached, record, prepare_store)
 
         _tell_added(output, _run(work()))
+
+
+def remove(
+    store: Annotated[
+        str,
+        typer.Argument(
+            metavar="STORE",
+            help="A store by its name ('fastness cluster stores').",
+            show_default=False,
+        ),
+    ],
+    *,
+    coordinator: CoordinatorOption,
+    ca: CaOption = "",
+    json: JsonOption = False,
+) -> None:
+    """Let a cluster forget a store in which no range lies any more.
+
+    Move its ranges to others first ('fastness cluster move'). Running nodes let go of it within
+    seconds; its database stays as it is, and belongs to this cluster still.
+    """
+    with answering(json) as output:
+        removed = controlled(lambda one: one.remove_store(store), coordinator, None, ca)
+        if output.as_json:
+            output.document(_document(removed))
+        else:
+            output.text(f"store {removed.name} is forgotten: {shown_url(removed.url)}")
 
 
 def _run(work: Coroutine[Any, Any, T]) -> T:

@@ -88,11 +88,16 @@ class ClusterNode:
             open_store=open_store,
             own=own_stores,
             changed=self._look,
+            is_used=self._holds_of,
         )
         self._drained = False
         self._stopped = False
         self.node = Node(process, coordinator, self.keeper.stores, limits, gate)
         self.node.join(name, self.keeper.problems, self.keeper.samples)
+
+    def _holds_of(self, store: str) -> bool:
+        node = self.node
+        return any(node.store_of(range_id) == store for range_id in node.leaseholders)
 
     def _look(self) -> None:
         self.node.look()

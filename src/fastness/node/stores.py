@@ -5,9 +5,10 @@
     stores/<name> at the coordinator -> open -> ranges there are claimed
                                           `-> cannot be opened: said why, tried again ever less
 
-What is registered while the node runs is opened then. An open store looks after its own
-connections; one whose record changes is opened from the new record at the node's next start. Before
-each stands the node's memory of what it lately read and wrote (`hosting/remembering`).
+What is registered while the node runs is opened then, and closed once it is no more. An open store
+looks after its own connections; one whose record changes is opened from the new record at the
+node's next start. Before each stands the node's memory of what it lately read and wrote
+(`hosting/remembering`).
 """
 
 from __future__ import annotations
@@ -57,8 +58,12 @@ class StoreKeeper:
         open_store: StoreOpener,
         own: Mapping[str, StoreRecord],
         changed: Callable[[], None],
+        is_used: Callable[[str], bool],
     ) -> None:
-        """`own` have URLs this node uses in place of those registered; `changed` is told."""
+        """`own` have URLs this node uses in place of those registered; `changed` is told.
+
+        `is_used` tells whether a range of a store is held: that one stays open, registered or not.
+        """
         self.stores: dict[str, RemoteStore] = {}
         """Those that are open: this very mapping is the node's."""
         self.records: dict[str, StoreRecord] = {}
@@ -75,7 +80,8 @@ class StoreKeeper:
         self._open_store = open_store
         self._own = own
         self._changed = changed
-        self._closers: list[Callable[[], Coroutine[Any, Any, None]]] = []
+        self._is_used = is_used
+        self._closers: dict[str, Callable[[], Coroutine[Any, Any, None]]] = {}
         self._opening: set[str] = set()
         self._look = Signal(process)
         self._unsurveyed = Signal(process)
@@ -104,6 +110,17 @@ class StoreKeeper:
                 self._opening.add(name)
                 # It ends with the store open, or with the process.
                 _task = self._process.spawn(self._open(name), name=f"open store {name}")
+        for name in self.problems.keys() - self.records.keys():
+            del self.problems[name]
+        for name in list(self._closers):
+            if name not in self.records and not self._is_used(name):
+                await self._let_go(name)
+                self._process.note(f"store {name} is not registered any more: it was closed")
+
+    async def _let_go(self, name: str) -> None:
+        del self.stores[name], self._surveys[name]
+        self.samples.pop(name, None)
+        await self._closers.pop(name)()
 
     async def _open(self, name: str) -> None:
         pause_ms = FIRST_PAUSE_MS
@@ -128,7 +145,7 @@ class StoreKeeper:
         if self._closed:
             await opened.close()
             return True
-        self._closers.append(opened.close)
+        self._closers[name] = opened.close
         self._surveys[name] = opened.survey
         self._unsurveyed.give()
         self.problems.pop(name, None)
@@ -157,6 +174,5 @@ class StoreKeeper:
     async def close(self) -> None:
         """Close every store. Idempotent."""
         self._closed = True
-        closers, self._closers = self._closers, []
-        for close in closers:
-            await close()
+        for name in list(self._closers):
+            await self._let_go(name)

@@ -35,10 +35,16 @@ from fastness.errors import (
 )
 from fastness.limits import Limits
 from fastness.node import read_cluster
-from fastness.placement.cluster_view import ClusterView
-from fastness.placement.coordinator import Coordinator
+from fastness.placement.cluster_view import ClusterView, revision_of
+from fastness.placement.coordinator import NEXT_RANGE, Coordinator
 from fastness.placement.descriptors import Descriptor
-from fastness.placement.membership import ClusterRecord, StoreRecord, nodes_in, stores_in
+from fastness.placement.membership import (
+    ClusterRecord,
+    StoreRecord,
+    nodes_in,
+    store_key,
+    stores_in,
+)
 from fastness.runtime.process import Address
 from fastness.server.certificates import trusting
 from fastness.server.clustered import ETCD, open_coordinator
@@ -219,14 +225,17 @@ class Control:
     async def merge(self, range_id: int) -> Descriptor:
         """Let a range absorb its right neighbour, which is brought to its node first."""
         for _try in range(TRIES):
-            seen = await self.look(reports=False)
+            seen = await self.look()
             left = _the(seen, range_id)
             right = next((one for one in seen.ranges if one.begin == left.end), None)
             if right is None:
                 raise InvalidOption(f"range {range_id} is the last one: nothing is right of it")
-            if right.holder == left.holder and right.session == left.session:
+            if right.holder != left.holder:
+                await self.transfer(right.range_id, left.holder)
+            elif seen.report_of(left) is not None and seen.report_of(right) is not None:
                 break
-            await self.transfer(right.range_id, left.holder)
+            # Who has claimed a range serves it a moment later.
+            await asyncio.sleep(PAUSE_S)
         return await self._change(
             lambda one: one.range_id == range_id,
             f"range {range_id}",
@@ -279,6 +288,24 @@ class Control:
                     raise
                 await asyncio.sleep(PAUSE_S)
 
+    async def remove_store(self, name: str) -> StoreRecord:
+        """Let the cluster forget a store in which no range lies; running nodes let go of it."""
+        seen = await self.look()
+        coordinator, view, record = self.coordinator, seen.view, seen.stores.get(name)
+        if coordinator is None or view is None:
+            raise InvalidOption("stores are registered at the coordinator: name that")
+        if record is None:
+            known = ", ".join(seen.stores) or "none"
+            raise InvalidOption(f"no store is called {name!r}: choose from {known}")
+        _require_empty(seen, name)
+        key = store_key(name)
+        _revision, entries = await coordinator.read(key)
+        # Whoever begins to move a range reserves an id for it first.
+        compare = {NEXT_RANGE: view.next_range_revision, key: revision_of(entries.get(key))}
+        if await coordinator.write(compare, [], (key,)) is None:
+            raise Overloaded("the cluster was changed meanwhile: look, and try again")
+        return record
+
     async def drain(self, name: str) -> SeenNode:
         """Have a node hand everything over; answered once it holds nothing."""
         node = _named(await self.look(), name)
@@ -319,6 +346,22 @@ def _the(seen: Seen, range_id: int) -> Descriptor:
         if one.range_id == range_id:
             return one
     raise InvalidOption(f"there is no range {range_id}: 'fastness cluster ranges' lists them")
+
+
+def _require_empty(seen: Seen, name: str) -> None:
+    """Raise unless no range lies in a store, nor is on its way there."""
+    inside = [str(one.range_id) for one in seen.ranges if one.store == name]
+    if inside:
+        raise InvalidOption(
+            f"{len(inside)} ranges lie in store {name!r} ({', '.join(inside[:10])}): move them to "
+            "another first, with 'fastness cluster move'"
+        )
+    reports = [(one, seen.report_of(one)) for one in seen.ranges]
+    if any(report is None or report.doing == "move" for _one, report in reports):
+        raise Overloaded(
+            "a range is being moved, or nobody tells whether it is: wait until all are served ("
+            "'fastness cluster ranges'), then try again"
+        )
 
 
 def _require_reach(node: SeenNode, one: Descriptor) -> None:
