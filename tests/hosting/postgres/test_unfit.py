@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
 import pytest
 
 from fastness.errors import FastnessError, ForeignStore, InvalidOption, InvalidUrl, Unreachable
 from fastness.hosting.postgres import PostgresStore, preparing
-from fastness.hosting.postgres.connecting import Host, find_primary, hosts_of, shown
+from fastness.hosting.postgres.connecting import (
+    Host,
+    find_primary,
+    hosts_of,
+    set_session,
+    shown,
+)
 from fastness.laptop.ports import free_port
 from fastness.laptop.postgres import Postgres
 from fastness.runtime.local import LocalNetwork
-from tests.hosting.postgres.reached import CLUSTER
+from tests.hosting.postgres.reached import CLUSTER, OnPostgres
 from tests.servers.postgres import execute, query
 
 pytestmark = pytest.mark.process
@@ -57,6 +63,17 @@ def server_set(server: Postgres, name: str, value: str) -> Iterator[None]:
         _reload(server, f"ALTER SYSTEM RESET {name}", name, before)
 
 
+@asynccontextmanager
+async def server_set_meanwhile(server: Postgres, name: str, value: str) -> AsyncIterator[None]:
+    """The same for a scenario."""
+    setting = server_set(server, name, value)
+    await asyncio.to_thread(setting.__enter__)
+    try:
+        yield
+    finally:
+        await asyncio.to_thread(setting.__exit__, None, None, None)
+
+
 def _reload(server: Postgres, statement: str, name: str, wanted: str) -> None:
     execute(server.dsn(), statement, "SELECT pg_reload_conf()")
     while query(server.dsn(), f"SHOW {name}")[0][0] != wanted:
@@ -88,6 +105,38 @@ def test_asynchronous_commits_are_refused(dsn: str, value: str) -> None:
     execute(dsn, f"ALTER DATABASE {name} SET synchronous_commit = {value}")
     with pytest.raises(InvalidOption, match=rf"synchronous_commit={value}.*= on"):
         opened(dsn)
+
+
+def test_no_session_commits_asynchronously(postgres: Postgres, dsn: str) -> None:
+    """Not even between a change of the server's settings and the next look at them."""
+
+    async def main() -> None:
+        found = await find_primary(dsn, hosts_of(dsn))
+        try:
+            await set_session(found.connection, found.instance.version)
+            async with server_set_meanwhile(postgres, "synchronous_commit", "off"):
+                assert await found.connection.fetchval("SHOW synchronous_commit") == "on"
+        finally:
+            found.connection.terminate()
+
+    asyncio.run(main())
+
+
+def test_a_primary_set_to_commit_asynchronously_is_left(postgres: Postgres, dsn: str) -> None:
+    """With the reason, until it is set as it should be."""
+    scene = OnPostgres(dsn)
+
+    async def until(*, refused: bool) -> None:
+        while (scene.store.refusal is not None) is not refused:
+            await asyncio.to_thread(query, postgres.dsn(), "SELECT 1")
+
+    async def scenario() -> None:
+        async with server_set_meanwhile(postgres, "synchronous_commit", "local"):
+            await until(refused=True)
+            assert "synchronous_commit=local" in str(scene.store.refusal)
+        await until(refused=False)
+
+    scene.run(scenario)
 
 
 def test_a_store_without_a_standby_is_refused(postgres: Postgres, dsn: str) -> None:

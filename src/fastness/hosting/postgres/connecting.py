@@ -66,9 +66,13 @@ SELECT pg_is_in_recovery() OR current_setting('transaction_read_only')::bool AS 
     concat_ws(' ', inet_server_addr(), inet_server_port(), pg_postmaster_start_time()) AS server,
     current_setting('server_version_num')::int AS version
 """
-_SET = (
-    "SELECT set_config(s.name, s.value, false) FROM unnest($1::text[], $2::text[]) s(name, value)"
-)
+_SET = """
+SELECT set_config(s.name, s.value, false) FROM unnest($1::text[], $2::text[]) s(name, value)
+UNION ALL
+-- Whatever the server is set to while the session lasts: `remote_apply` waits for more.
+SELECT set_config('synchronous_commit', CASE current_setting('synchronous_commit')
+    WHEN 'remote_apply' THEN 'remote_apply' ELSE 'on' END, false)
+"""
 
 
 class Host(NamedTuple):

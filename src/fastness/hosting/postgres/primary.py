@@ -64,8 +64,8 @@ SELECT concat_ws(' ', inet_server_addr(), inet_server_port(), pg_postmaster_star
     pg_is_in_recovery()
 """
 _ABOUT_COMMITS = """
-SELECT current_setting('synchronous_commit') AS commits,
-    current_setting('synchronous_standby_names') AS standbys
+SELECT s.reset_val AS commits, current_setting('synchronous_standby_names') AS standbys
+FROM pg_settings s WHERE s.name = 'synchronous_commit'
 """
 
 
