@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 from collections.abc import Callable
 from functools import partial
@@ -48,14 +49,17 @@ def free_port(host: str = HOST) -> int:
 
 
 def is_taken(port: int, host: str = HOST) -> bool:
-    """Whether nobody else could listen there now."""
+    """Whether nobody else could listen there now.
+
+    A host that this process does not have is that of a network namespace, where nobody else is.
+    """
     with socket.socket() as probe:
         # As servers do: what a closed connection left behind is no obstacle.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
-        except OSError:
-            return True
+        except OSError as error:
+            return error.errno != errno.EADDRNOTAVAIL
         return False
 
 

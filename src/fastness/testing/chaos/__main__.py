@@ -12,8 +12,10 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from fastness.errors import FastnessError
+from fastness.errors import FastnessError, InvalidOption
+from fastness.laptop.plan import Size
 from fastness.testing.chaos.faults import FAULTS
+from fastness.testing.chaos.plants import PLANTS
 from fastness.testing.chaos.report import print_report
 from fastness.testing.chaos.run import Settings, run
 from fastness.testing.chaos.schedule import chosen
@@ -31,6 +33,14 @@ def chaos(
         typer.Option(metavar="KIND", help=f"only these; of {', '.join(FAULTS)}"),
     ] = None,
     seed: Annotated[int | None, typer.Option(help="the blows, in which order")] = None,
+    plant: Annotated[
+        str,
+        typer.Option(
+            metavar="WEAKNESS",
+            help=f"plant one that must be noticed: {', '.join(PLANTS)}",
+            show_default=False,
+        ),
+    ] = "",
     standbys: Annotated[int, typer.Option(min=1, max=2, help="of each PostgreSQL")] = 2,
     folder: Annotated[
         Path, typer.Option(help="where the cluster goes: a new folder, removed afterwards")
@@ -47,11 +57,14 @@ def chaos(
         raise typer.Exit(REFUSED)
     try:
         kinds = chosen([one for words in fault or [] for one in words.split(",")], list(FAULTS))
+        if plant and plant not in PLANTS:
+            raise InvalidOption(f"no weakness is called {plant!r}: choose from {', '.join(PLANTS)}")
         settings = Settings(
             seed=SystemRandom().getrandbits(32) if seed is None else seed,
             seconds=minutes * 60,
             kinds=kinds,
-            standbys=standbys,
+            plant=plant,
+            size=Size(nodes=3, stores=2, standbys=standbys),
         )
         results = run(folder, settings, lambda text: console.print(Text(text, style="dim")))
     except KeyboardInterrupt:

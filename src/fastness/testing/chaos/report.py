@@ -27,6 +27,8 @@ class Struck:
     """Since the run began."""
     with_another: bool = False
     """Whether a second fault struck meanwhile: what stood still may be due to either."""
+    reshaped: bool = False
+    """Whether ranges changed their shape and place meanwhile, which stops each for a moment."""
     touched: int = 0
     """First ranges that it may stop."""
     promoted_s: float | None = None

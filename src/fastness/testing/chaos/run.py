@@ -5,25 +5,29 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
-from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from contextlib import ExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, NamedTuple
 
 import fastness
 from fastness.errors import DeadlineExceeded, FastnessError, Unreachable
 from fastness.laptop.cluster import LaptopCluster
+from fastness.laptop.plan import Size
 from fastness.model.layout import RECORDS
 from fastness.operations.control import controlling
-from fastness.testing.chaos.arena import Arena, look
+from fastness.testing.chaos.arena import Arena, Sight, look
 from fastness.testing.chaos.crowd import Crowd
 from fastness.testing.chaos.faults import FAULTS, Blow, Fault
 from fastness.testing.chaos.judging import judge
+from fastness.testing.chaos.operators import Operator
+from fastness.testing.chaos.plants import PLANTS, is_up
 from fastness.testing.chaos.probes import Pause, Probe
 from fastness.testing.chaos.report import Results, Struck
 from fastness.testing.chaos.schedule import Turn, turns
+from fastness.testing.chaos.site import Site
 from fastness.testing.chaos.stores import merged_log
 from fastness.testing.history import Outcome
 from fastness.testing.ledger import Ledger
@@ -40,6 +44,8 @@ PATIENCE_S = 180.0
 SETTLE_S = 6.0
 """For what commits left to resolve behind their answers, before the stores are read."""
 LOOK_S = 0.1
+LOOK_S_MAX = 3.0
+"""How long a look at the map may take, which etcd may not answer."""
 ALARM = b"ALARM"
 
 
@@ -50,24 +56,31 @@ class Settings:
     seed: int
     seconds: float
     kinds: Sequence[str]
+    size: Size
     blows: int = 0
     """Turns at most; 0: as many as the time allows."""
-    nodes: int = 3
-    stores: int = 2
-    standbys: int = 2
+    plant: str = ""
+    """A weakness planted in the cluster."""
     clients: int = 4
     tasks: int = 3
     pace_s: float = 0.25
 
 
+class _Borne(NamedTuple):
+    """A blow that fell, and the map before and after it."""
+
+    struck: Struck
+    blow: Blow
+    begun: float
+    sights: tuple[Sight, Sight]
+
+
 class Chaos:
     """One run on a cluster that is up."""
 
-    def __init__(
-        self, cluster: LaptopCluster, settings: Settings, saying: Callable[[str], object]
-    ) -> None:
+    def __init__(self, arena: Arena, settings: Settings, saying: Callable[[str], object]) -> None:
         self.results = Results(seed=settings.seed)
-        self._cluster = cluster
+        self._cluster = cluster = arena.cluster
         self._settings = settings
         self._say = saying
         self._ledger = Ledger()
@@ -79,7 +92,8 @@ class Chaos:
             tasks=settings.tasks,
             pace_s=settings.pace_s,
         )
-        self._arena = Arena(cluster, Random(f"{settings.seed}/arena"))
+        self._arena = arena
+        self._operator = Operator(cluster.coordinator, Random(f"{settings.seed}/operator"))
         self._began = time.monotonic()
 
     async def run(self) -> Results:
@@ -109,12 +123,14 @@ class Chaos:
     async def _acting(self, probes: Sequence[Probe]) -> AsyncIterator[None]:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._crowd.act())
+            tasks.create_task(self._operator.run())
             for probe in probes:
                 tasks.create_task(probe.run())
             try:
                 yield
             finally:
                 self._crowd.stop()
+                self._operator.stop()
                 for probe in probes:
                     probe.stop()
 
@@ -136,6 +152,10 @@ class Chaos:
     async def _turn(self, turn: Turn, probes: Sequence[Probe]) -> None:
         """Strike, heal, and wait until all is whole again; then measure."""
         begun = time.monotonic()
+        if turn.reshaped:
+            self._operator.busy.set()
+        else:
+            self._operator.busy.clear()
         struck = await asyncio.gather(
             *(
                 self._blow(FAULTS[kind], place * turn.apart_s, turn)
@@ -145,13 +165,11 @@ class Chaos:
         await self._await_whole(probes)
         await asyncio.sleep(REST_S)
         for one in struck:
-            self._measure(*one, probes, time.monotonic() - begun - REST_S)
+            self._measure(one, probes, time.monotonic() - begun - REST_S)
 
-    async def _blow(self, fault: Fault, after_s: float, turn: Turn) -> tuple[Struck, Blow, float]:
+    async def _blow(self, fault: Fault, after_s: float, turn: Turn) -> _Borne:
         await asyncio.sleep(after_s)
-        with suppress(FastnessError):
-            async with controlling(self._cluster.coordinator) as control:
-                self._arena.sight = await look(control)
+        before = self._arena.sight = await self._look()
         begun = time.monotonic()
         blow = await self._struck(fault)
         self._say(f"{begun - self._began:6.0f} s  {fault.name} {blow.member}")
@@ -160,6 +178,7 @@ class Chaos:
             member=blow.member,
             at_s=begun - self._began,
             with_another=len(turn.kinds) > 1,
+            reshaped=turn.reshaped,
         )
         try:
             if blow.failover:
@@ -167,7 +186,18 @@ class Chaos:
             await asyncio.sleep(blow.lasts_s)
         finally:
             await asyncio.to_thread(blow.heal)
-        return struck, blow, begun
+        # Ranges may have moved on meanwhile, to where the fault then met them.
+        return _Borne(struck, blow, begun, (before, await self._look()))
+
+    async def _look(self) -> Sight:
+        """The map, as it was at the last look where nobody answers."""
+        with suppress(FastnessError, TimeoutError):
+            async with (
+                asyncio.timeout(LOOK_S_MAX),
+                controlling(self._cluster.coordinator) as control,
+            ):
+                return await look(control)
+        return self._arena.sight
 
     async def _struck(self, fault: Fault) -> Blow:
         """Strike once there is somebody to hit: after another fault a leader may be missing."""
@@ -195,7 +225,7 @@ class Chaos:
         begun = time.monotonic()
         while time.monotonic() < begun + PATIENCE_S:
             await asyncio.to_thread(self._cluster.tend)
-            if await asyncio.to_thread(self._cluster.is_whole):
+            if await asyncio.to_thread(self._is_whole):
                 break
             await asyncio.sleep(LOOK_S)
         else:
@@ -209,11 +239,14 @@ class Chaos:
                 )
             await asyncio.sleep(LOOK_S)
 
-    def _measure(
-        self, struck: Struck, blow: Blow, begun: float, probes: Sequence[Probe], whole_s: float
-    ) -> None:
-        end = time.monotonic()
-        touched = blow.touch.keys_of(self._arena.sight, [probe.key for probe in probes])
+    def _is_whole(self) -> bool:
+        cluster = self._cluster
+        return is_up(cluster) if self._settings.plant else cluster.is_whole()
+
+    def _measure(self, borne: _Borne, probes: Sequence[Probe], whole_s: float) -> None:
+        struck, begun, end = borne.struck, borne.begun, time.monotonic()
+        keys = [probe.key for probe in probes]
+        touched = {key for sight in borne.sights for key in borne.blow.touch.keys_of(sight, keys)}
         pauses = {
             probe.key: (
                 Pause.of(probe.writes, begun, end),
@@ -245,6 +278,7 @@ class Chaos:
             "commits in the stores": len(log),
             "cache entries audited": crowd.audited,
             "blows": len(results.struck),
+            **{f"{kind} done": times for kind, times in sorted(self._operator.done.items())},
         }
         if crowd.stale:
             results.problems.append(f"{crowd.stale} stale entries were found in near caches")
@@ -266,15 +300,28 @@ class Chaos:
 def run(folder: Path, settings: Settings, saying: Callable[[str], object]) -> Results:
     """Bring a cluster up in a folder, run, and take it down; nothing of it is left running."""
     begun = time.monotonic()
-    with LaptopCluster.up(
-        folder,
-        nodes=settings.nodes,
-        stores=settings.stores,
-        standbys=settings.standbys,
-        borders=BORDERS,
-        saying=saying,
-    ) as cluster:
+    with ExitStack() as stack:
+        site = Site.prepared(folder, settings.kinds, settings.size, stack)
+        cluster = stack.enter_context(
+            LaptopCluster.up(
+                folder,
+                host_of=site.host_of,
+                prefix_of=site.prefix_of,
+                borders=BORDERS,
+                saying=saying,
+            )
+        )
+        if settings.plant:
+            PLANTS[settings.plant](cluster)
         up_s = time.monotonic() - begun
-        results = asyncio.run(Chaos(cluster, settings, saying).run())
-        results.up_s = up_s
-        return results
+        arena = Arena(
+            cluster,
+            Random(f"{settings.seed}/arena"),
+            network=site.network,
+            clocks=site.clocks,
+            disks=site.disks,
+        )
+        chaos = Chaos(arena, replace(settings, kinds=site.kinds), saying)
+        chaos.results.skipped = site.skipped
+        chaos.results.up_s = up_s
+        return asyncio.run(chaos.run())

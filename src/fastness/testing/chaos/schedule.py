@@ -10,6 +10,8 @@ from fastness.errors import InvalidOption
 
 TWO_AT_ONCE = 0.25
 """How many turns have a second fault."""
+RESHAPED = 0.5
+"""In how many turns ranges change their shape and place."""
 TOGETHER_S_MAX = 3.0
 """How much later the second one strikes, at most."""
 
@@ -20,6 +22,8 @@ class Turn(NamedTuple):
     kinds: tuple[str, ...]
     apart_s: float = 0.0
     """How long after the first the second strikes."""
+    reshaped: bool = False
+    """Whether an operator splits, merges, hands over and moves ranges all the while."""
 
 
 def turns(seed: int, kinds: Sequence[str], *, pairs: Sequence[str] = ()) -> Iterator[Turn]:
@@ -34,11 +38,12 @@ def turns(seed: int, kinds: Sequence[str], *, pairs: Sequence[str] = ()) -> Iter
     while True:
         for kind in random.sample(list(kinds), len(kinds)):
             others = [one for one in pairs if one != kind and one in kinds]
+            reshaped = random.random() < RESHAPED
             if kind in pairs and others and random.random() < TWO_AT_ONCE:
-                second = random.choice(others)
-                yield Turn((kind, second), round(random.uniform(0.0, TOGETHER_S_MAX), 2))
+                apart_s = round(random.uniform(0.0, TOGETHER_S_MAX), 2)
+                yield Turn((kind, random.choice(others)), apart_s, reshaped)
             else:
-                yield Turn((kind,))
+                yield Turn((kind,), reshaped=reshaped)
 
 
 def chosen(wanted: Sequence[str], known: Sequence[str]) -> list[str]:
