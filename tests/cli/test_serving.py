@@ -129,7 +129,8 @@ def test_commands_go_through_a_server() -> None:
         assert run("get", url, "greeting").stdout == "hello\n"
         assert run("scan", url).stdout == "greeting\thello\n"
         assert run("shell", url, "-e", "get greeting").stdout == "hello\n"
-        for words in (("stat", url), ("check", url), ("backup", url, Path(folder) / "copy")):
+        assert "state\tready" in run("stat", url).stdout
+        for words in (("check", url), ("backup", url, Path(folder) / "copy")):
             told = failure(*words)
             assert told["exit"] == 2
             assert url in told["message"]

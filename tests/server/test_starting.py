@@ -67,7 +67,10 @@ def test_a_directory_that_is_served_already(tmp_path: Path) -> None:
         ),
         (("--tls-cert", SERVER[1], "--tls-key", SERVER[1]), "no certificate and key in PEM"),
         (("--set", "limits.lease_ms=soon"), "limits.lease_ms='soon'"),
-        (("--set", "nothing=1"), "names no setting"),
+        (("--set", "nothing=1"), "'nothing' is no setting: 'fastness config show' lists"),
+        (("--set", "log.slowms=1"), "did you mean log.slow_ms?"),
+        (("--set", "log.slow_ms"), "write NAME=VALUE"),
+        (("--set", "log.level=loud"), "choose debug, info, warning, error;"),
         (("--config", "absent.toml"), "absent.toml: cannot be read"),
     ],
 )

@@ -24,7 +24,7 @@ from fastness.server.announcing import Announcement
 from fastness.server.logs import logging_to_stderr
 from fastness.server.program import Program
 from fastness.server.settings import SETTINGS
-from fastness.server.sources import load
+from fastness.server.sources import load, meant_by
 
 OURS = "What it serves, and where"
 CLUSTER = "As a node of a cluster"
@@ -246,11 +246,10 @@ def given(settings: list[str]) -> dict[str, object]:
     found: dict[str, object] = {}
     for text in settings:
         name, separator, value = text.partition("=")
-        if not separator or name not in SETTINGS:
-            raise InvalidOption(
-                f"--set {text!r} names no setting: write NAME=VALUE with a name that 'fastness "
-                "config show' lists"
-            )
+        if not separator:
+            raise InvalidOption(f"--set {text!r} names no value: write NAME=VALUE")
+        if name not in SETTINGS:
+            raise InvalidOption(f"--set {text!r}: {name!r} is no setting: {meant_by(name)}")
         found[name] = SETTINGS[name].read(value)
     return found
 

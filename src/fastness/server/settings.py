@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict
-from typing import Annotated, Any, Literal, get_type_hints
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
 from msgspec import Meta
@@ -181,6 +181,12 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
     def variable(self) -> str:
         """Its name in the environment."""
         return "FASTNESS_" + self.name.replace(".", "_").upper()
+
+    @property
+    def choices(self) -> str:
+        """The words it may be, where it is one of a few."""
+        kind = get_args(self.type)[0] if get_origin(self.type) is Annotated else self.type
+        return ", ".join(get_args(kind)) if get_origin(kind) is Literal else ""
 
     def read(self, text: str) -> object:
         """A text as the setting's kind of value; as it is where it cannot be one."""

@@ -145,9 +145,13 @@ def _flat(table: dict[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
 def _unknown(place: str, name: str, value: object) -> str:
     if any(one.startswith(f"{name}.") for one in SETTINGS):
         return f"{place}: {name}={value!r} should be a table: write [{name}] and its keys below"
+    return f"{place}: {name}={value!r} is no setting: {meant_by(name)}"
+
+
+def meant_by(name: str) -> str:
+    """What to do about a name that no setting has."""
     near = difflib.get_close_matches(name, SETTINGS, n=1)
-    advice = f"did you mean {near[0]}?" if near else "'fastness config show' lists every setting"
-    return f"{place}: {name}={value!r} is no setting: {advice}"
+    return f"did you mean {near[0]}?" if near else "'fastness config show' lists every setting"
 
 
 # The environment.
@@ -192,8 +196,10 @@ def _checked(
         converted = msgspec.convert(value, setting.type, strict=True)
     except msgspec.ValidationError as error:
         told = "a value that is not shown" if setting.is_secret else f"{value!r}"
+        choices = f"choose {setting.choices}; " if setting.choices else ""
         problems.append(
-            f"{place}: {shown_as}={told} will not do ({error}): the default is {_example(setting)}"
+            f"{place}: {shown_as}={told} will not do ({error}): {choices}the default is "
+            f"{_example(setting)}"
         )
         return
     source = shown_as if place in {"environment", "command line"} else place
