@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from fastness.encoding.intervals import KeyInterval
 from fastness.encoding.timestamps import TIMESTAMP_MAX
 from fastness.errors import DiskFull, FastnessError, Fenced, Unreachable
 from fastness.hosting.remote import RemoteStore, StoreAnswer, StorePrune, StoreRead
@@ -404,3 +405,19 @@ def test_healing_ends_everything(world: World) -> None:
         assert await holder.read() == (b"one", 1)
 
     run(world, scenario)
+
+
+def test_judges_miss_nothing_that_was_pruned(world: World) -> None:
+    """A late step of before a merge prunes up to the horizon of the union: all is remembered."""
+    store = world.store("store")
+    home = store.home
+    for number in (1, 2):
+        home.open_range(number, 1)
+    for number, at in ((1, 10), (2, 20)):
+        home.apply(Batch(1, 1, number, [CommittedWrites(at, {b"a": b"%d" % at})]))
+    whole = store.log()
+    home.prune(2, KeyInterval(b"m", b"z"), 30, 10)
+    home.apply(Batch(1, 1, 3, [], absorbs=[(2, 1)]))
+    store.prune(lambda _rows: None, StorePrune(1, 1, (b"", b"m"), 15, 10))
+    assert not home.logged()
+    assert store.log() == whole

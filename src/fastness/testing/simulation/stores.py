@@ -188,7 +188,9 @@ class SimulatedStore(Actor):
 
     def prune(self, answer: Answer, request: StorePrune) -> None:
         """See `RemoteStore.prune`."""
-        where, horizon, range_id = KeyInterval(*request.interval), request.horizon, request.range_id
+        where, range_id = KeyInterval(*request.interval), request.range_id
+        # A late step of before a merge prunes up to the horizon that the union has.
+        horizon = max(request.horizon, self.home.prune_horizon(range_id))
         if horizon > self._kept_to.get(where, 0):
             # What lies in it at or below its horizon is final: taking it once is enough.
             self._kept_to[where] = horizon
