@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from tests.cli.commands import failure
+from tests.cli.commands import failure, run
 from tests.cluster.realm import Realm
 from tests.cluster.test_nodes import BORDERS, KEYS, load_on
 from tests.server.processes import play
@@ -86,3 +86,17 @@ def test_a_move_whose_node_is_killed_is_finished_by_the_command(realm: Realm) ->
                 await load.more(3)
 
     play(scenario())
+
+
+def test_a_store_is_emptied_and_removed(realm: Realm) -> None:
+    """Not before what a move left there is gone: a range with something left could not be split."""
+    realm.found("one", "two")
+    realm.started("n1")
+    told: Any = realm.ask("ranges")["ranges"]
+    (before,) = told
+    (other,) = {"one", "two"} - {before["store"]}
+    realm.ask("move", before["range"], other)
+    words = ("cluster", "remove-store", before["store"], "--coordinator", realm.coordinator)
+    while (removed := run(*words)).exit_code:
+        assert "tidied up after" in removed.stderr
+    assert realm.ask("split", "m")["split_at"] == "m"

@@ -17,6 +17,7 @@ from fastness.storage.contract import KeyVersions
 from fastness.testing.simulation import World
 from fastness.testing.simulation.places import check_places
 from fastness.wire.messages import Body, Drain, MoveRange, Refusal, SplitRange
+from fastness.wire.reports import TIDYING
 from tests.node.clusters import LIMITS, Cluster, refused
 
 HERE, THERE = "store-a", "store-b"
@@ -55,6 +56,11 @@ class Moving:
         while (await self.client.holder_of(KEYS[0])).store != store:
             await self.ask(store)
             await self.client.pause(50)
+
+    def doing(self) -> list[str]:
+        """What nodes tell is done to their ranges."""
+        nodes = self.cluster.nodes.values()
+        return [one.doing for node in nodes for one in node.report().ranges]
 
     async def tidied(self) -> None:
         """Wait until moves have left nothing behind; then nothing is anywhere it should not be."""
@@ -99,6 +105,7 @@ def test_a_range_moves_and_comes_back() -> None:
             writing = asyncio.ensure_future(write_on())
             first = await moving.client.holder_of(KEYS[0])
             assert isinstance(await moving.ask(THERE), Done)
+            assert moving.doing() == [TIDYING]
             await writing
             second = await moving.client.holder_of(KEYS[0])
             assert (second.store, second.generation) == (THERE, first.generation + 1)
@@ -106,6 +113,7 @@ def test_a_range_moves_and_comes_back() -> None:
             assert await moving.client.read(KEYS[1], at=before) == b"2"
             await moving.check()
             await moving.tidied()
+            assert moving.doing() == [""]
             assert isinstance(await moving.ask(THERE), Done)  # It is there already.
             await moving.move(HERE)
             await moving.check()

@@ -39,7 +39,6 @@ from fastness.placement.descriptors import Descriptor
 from fastness.placement.flips import Flip, merge_of, move_of, release_of, split_of
 from fastness.placement.shares import shared_out
 from fastness.ranges.shape import (
-    MOVED,
     MOVING,
     Elsewhere,
     Shape,
@@ -268,7 +267,7 @@ class Flows:
 
     def _settled(self, shell: RangeShell) -> RangeShell:
         """The shell, if no move of its range still has to be tidied up after."""
-        if MOVING in shell.leaseholder.records or MOVED in shell.leaseholder.records:
+        if shell.has_leftovers:
             raise Overloaded(
                 f"range {shell.range_id}: what a move left behind is being removed: try again soon"
             )

@@ -12,7 +12,7 @@ from fastness.node.site import Site
 from fastness.placement.samples import Extent
 from fastness.runtime.clock import NANOSECONDS_PER_MILLISECOND
 from fastness.wire.handshake import PROTOCOLS
-from fastness.wire.reports import NodeReport, RangeReport, StoreReport
+from fastness.wire.reports import TIDYING, NodeReport, RangeReport, StoreReport
 
 SERVING = "serving"
 DRAINING = "draining"
@@ -66,7 +66,7 @@ class NodeReports:
             is_measured=load.is_measured,
             split_key=load.split_key(),
             may_commit=shell.allowed,
-            doing=self._held.busy.get(shell.range_id, ""),
+            doing=self._held.busy.get(shell.range_id, TIDYING if shell.has_leftovers else ""),
             undecided=leaseholder.undecided,
             prune_horizon=leaseholder.prune_horizon,
             closed=leaseholder.closed,

@@ -41,7 +41,7 @@ from fastness.ranges.requests import (
     Resolved,
     Scan,
 )
-from fastness.ranges.shape import Shape
+from fastness.ranges.shape import MOVED, MOVING, Shape
 from fastness.storage.contract import Batch, RangeState
 from fastness.wire.messages import Body, Refusal
 
@@ -119,6 +119,12 @@ class RangeShell:
     def acknowledge(self, address: str, acknowledgement: InvalidateAck) -> None:
         """A client has dropped what it was told to."""
         self.leaseholder.acknowledge(address, acknowledgement)
+
+    @property
+    def has_leftovers(self) -> bool:
+        """Whether a move has left something behind that is still to be removed."""
+        records = self.leaseholder.records
+        return MOVING in records or MOVED in records
 
     @property
     def is_quiet(self) -> bool:

@@ -61,7 +61,7 @@ from fastness.wire.messages import (
     TransferLease,
 )
 from fastness.wire.refusals import error_of
-from fastness.wire.reports import NodeReport, RangeReport, ReportRequest
+from fastness.wire.reports import TIDYING, NodeReport, RangeReport, ReportRequest
 
 CHANGE_MS_MAX = 60_000
 """How long a change may take."""
@@ -278,6 +278,7 @@ class Control:
             if found.store == store:
                 return found
             try:
+                _require_served(seen, found)
                 await self.ask(found.holder, MoveRange(found.range_id, found.generation, store))
             except Overloaded:
                 # Under way: it takes as long as carrying the range does.
@@ -326,10 +327,7 @@ class Control:
             if found is None:
                 raise InvalidOption(f"no range fits {what}: 'fastness cluster ranges' lists them")
             try:
-                if seen.node_at(found.holder) is None:
-                    raise Unreachable(
-                        f"nobody serves range {found.range_id}: see to its node first"
-                    )
+                _require_served(seen, found)
                 await self.ask(found.holder, request(found))
             except FastnessError as error:
                 if not error.retryable:
@@ -348,6 +346,12 @@ def _the(seen: Seen, range_id: int) -> Descriptor:
     raise InvalidOption(f"there is no range {range_id}: 'fastness cluster ranges' lists them")
 
 
+def _require_served(seen: Seen, one: Descriptor) -> None:
+    """Raise unless the holder of a range is a node that lives."""
+    if seen.node_at(one.holder) is None:
+        raise Unreachable(f"nobody serves range {one.range_id}: see to its node first")
+
+
 def _require_empty(seen: Seen, name: str) -> None:
     """Raise unless no range lies in a store, nor is on its way there."""
     inside = [str(one.range_id) for one in seen.ranges if one.store == name]
@@ -357,10 +361,11 @@ def _require_empty(seen: Seen, name: str) -> None:
             "another first, with 'fastness cluster move'"
         )
     reports = [(one, seen.report_of(one)) for one in seen.ranges]
-    if any(report is None or report.doing == "move" for _one, report in reports):
+    # Whoever removes what a move left behind needs the store open.
+    if any(report is None or report.doing in {"move", TIDYING} for _one, report in reports):
         raise Overloaded(
-            "a range is being moved, or nobody tells whether it is: wait until all are served ("
-            "'fastness cluster ranges'), then try again"
+            "a range is being moved or tidied up after, or nobody tells whether it is: wait until "
+            "all are served ('fastness cluster ranges'), then try again"
         )
 
 

@@ -10,6 +10,9 @@ import msgspec
 
 from fastness.encoding.timestamps import Timestamp
 
+TIDYING = "tidying"
+"""Done to a range while something that a move left behind is being removed."""
+
 
 class RangeReport(msgspec.Struct, frozen=True, array_like=True):
     """A range as its leaseholder sees it."""
@@ -26,7 +29,7 @@ class RangeReport(msgspec.Struct, frozen=True, array_like=True):
     may_commit: bool
     """Whether the lease of its predecessor is over for certain."""
     doing: str
-    """The change under way (a split, say), empty while there is none."""
+    """The change under way (a split, say, or `TIDYING`), empty while there is none."""
     undecided: int
     """Transactions it holds locks of, or decisions it still spreads."""
     prune_horizon: Timestamp
