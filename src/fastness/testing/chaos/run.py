@@ -13,6 +13,7 @@ from random import Random
 from typing import Any, NamedTuple
 
 import fastness
+from fastness import AsyncDatabase
 from fastness.errors import DeadlineExceeded, FastnessError, Unreachable
 from fastness.laptop.cluster import LaptopCluster
 from fastness.laptop.plan import Size
@@ -39,8 +40,10 @@ CALM_S = 5.0
 """Before the first blow."""
 REST_S = 3.0
 """Between being whole and the next blow."""
-PATIENCE_S = 180.0
+PATIENCE_S = 120.0
 """How long it may take to be whole, and every range to serve, after faults were healed."""
+CONCLUDE_S = 90.0
+"""How long it may take to look at everything that is left."""
 SETTLE_S = 6.0
 """For what commits left to resolve behind their answers, before the stores are read."""
 LOOK_S = 0.1
@@ -107,10 +110,19 @@ class Chaos:
             async with self._acting(probes):
                 await self._noting(self._strike_all(probes))
             self.results.ran_s = time.monotonic() - self._began
-            await self._noting(self._crowd.conclude(database))
+            await self._noting(self._conclude(database))
         await asyncio.sleep(SETTLE_S)
         await self._judge()
         return self.results
+
+    async def _conclude(self, database: AsyncDatabase) -> None:
+        try:
+            async with asyncio.timeout(CONCLUDE_S):
+                await self._crowd.conclude(database)
+        except TimeoutError:
+            raise DeadlineExceeded(
+                f"what is left could not all be read within {CONCLUDE_S:.0f} s"
+            ) from None
 
     async def _noting(self, work: Coroutine[Any, Any, None]) -> None:
         """What does not come back is a finding like any other: what was recorded is judged."""
@@ -181,8 +193,8 @@ class Chaos:
             reshaped=turn.reshaped,
         )
         try:
-            if blow.failover:
-                struck.promoted_s = await self._promoted(blow, begun)
+            if blow.deposed:
+                struck.promoted_s = await self._promoted(blow.deposed, begun)
             await asyncio.sleep(blow.lasts_s)
         finally:
             await asyncio.to_thread(blow.heal)
@@ -210,15 +222,15 @@ class Chaos:
                     raise
                 await asyncio.sleep(LOOK_S)
 
-    async def _promoted(self, blow: Blow, begun: float) -> float:
+    async def _promoted(self, deposed: str, begun: float) -> float:
         """How long it took until another primary was up."""
-        store = self._cluster.stores[blow.failover]
+        store = self._cluster.stores[deposed.rpartition("-")[0]]
         while time.monotonic() < begun + PATIENCE_S:
             primary = await asyncio.to_thread(store.primary)
-            if primary is not None and primary.place.name != blow.member:
+            if primary is not None and primary.place.name != deposed:
                 return time.monotonic() - begun
             await asyncio.sleep(LOOK_S)
-        raise DeadlineExceeded(f"nobody took the place of {blow.member} in {PATIENCE_S:.0f} s")
+        raise DeadlineExceeded(f"nobody took the place of {deposed} in {PATIENCE_S:.0f} s")
 
     async def _await_whole(self, probes: Sequence[Probe]) -> None:
         """Every member is there, every standby follows, every range takes writes and reads."""

@@ -10,11 +10,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 
+from fastness.laptop.patroni import TIMES
 from fastness.limits import Limits
 from fastness.testing.chaos.arena import Arena, Touch
 
 LONG_S = Limits().lease_ms * 2.5 / 1_000
 """Longer than a lease and the hesitation of whoever takes it over."""
+PATRONI_TTL_S = float(TIMES["ttl"])
+"""How long Patroni's lock in etcd outlives its holder."""
 DOWN_S = 6.0
 """How long who was killed stays down."""
 
@@ -36,8 +39,8 @@ class Blow:
     touch: Touch
     lasts_s: float
     heal: Callable[[], object]
-    failover: str = ""
-    """The store in which another primary must come up."""
+    deposed: str = ""
+    """A primary in whose place another must come up."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,7 @@ from functools import partial
 
 from fastness.invariants import present
 from fastness.testing.chaos.arena import Arena, Touch
-from fastness.testing.chaos.faults.contract import LONG_S, Blow, Fault, Need
+from fastness.testing.chaos.faults.contract import LONG_S, PATRONI_TTL_S, Blow, Fault, Need
 from fastness.testing.chaos.network import Cut
 
 LOSS_PERCENT = 30
@@ -60,13 +60,10 @@ def _primary_from_standbys(arena: Arena) -> Blow:
 
 
 def _primary_from_etcd(arena: Arena) -> Blow:
-    """Patroni cannot keep its lock: it must step down before somebody else steps up."""
-    store = arena.store()
-    name = arena.cluster.primary_of(store)
+    """Patroni cannot keep its lock: it goes on with the consent of all others, or steps down."""
+    name = arena.cluster.primary_of(arena.store())
     cut = Cut(at=name, peers=tuple(one.place.name for one in arena.cluster.etcd))
-    blow = _cut(arena, cut, arena.touch_of(name), lasts_s=0.0)
-    blow.failover = store
-    return blow
+    return _cut(arena, cut, arena.touch_of(name), lasts_s=PATRONI_TTL_S + LONG_S)
 
 
 def _etcd_apart(arena: Arena) -> Blow:

@@ -7,10 +7,8 @@ import time
 from functools import partial
 
 from fastness.testing.chaos.arena import Arena, Touch
-from fastness.testing.chaos.faults.contract import DOWN_S, LONG_S, Blow, Fault
+from fastness.testing.chaos.faults.contract import DOWN_S, LONG_S, PATRONI_TTL_S, Blow, Fault
 
-PATRONI_TTL_S = 20.0
-"""How long Patroni's lock in etcd outlives its holder (`laptop.patroni`)."""
 ALONE_S = 3.0
 """How long a primary is without standbys before it is lost."""
 
@@ -28,10 +26,9 @@ def _node(arena: Arena, *, pauses: bool) -> Blow:
 
 
 def _postgres(arena: Arena) -> Blow:
-    store = arena.store()
-    name = arena.cluster.primary_of(store)
+    name = arena.cluster.primary_of(arena.store())
     arena.cluster.kill_postgres(name)
-    return Blow(member=name, touch=arena.touch_of(name), lasts_s=0.0, heal=_nothing, failover=store)
+    return Blow(member=name, touch=arena.touch_of(name), lasts_s=0.0, heal=_nothing, deposed=name)
 
 
 def _nothing() -> None:
@@ -43,8 +40,7 @@ def _primary(arena: Arena, *, pauses: bool) -> Blow:
 
     A paused one wakes as a primary that was deposed, and does not know it yet.
     """
-    store = arena.store()
-    name = arena.cluster.primary_of(store)
+    name = arena.cluster.primary_of(arena.store())
     (arena.cluster.pause if pauses else arena.cluster.kill)(name)
     return Blow(
         member=name,
