@@ -206,13 +206,13 @@ def test_a_merge_that_loses_a_range_lets_the_other_go() -> None:
         run(world, scenario())
 
 
-async def disown(world: World, place: Descriptor) -> None:
-    """Write by hand that nobody holds a range."""
+async def disown(world: World, place: Descriptor, **changed: object) -> None:
+    """Write by hand that nobody holds a range, and what else is to be different."""
     coordinator = world.coordinator_for(world.process("hand"))
     key = range_key(place.range_id)
     _, entries = await coordinator.read(key)
     found = decode_descriptor(entries[key].value)
-    free = encode_descriptor(msgspec.structs.replace(found, holder="", session=0))
+    free = encode_descriptor(msgspec.structs.replace(found, holder="", session=0, **changed))
     assert await coordinator.write({key: entries[key].revision}, [Put(key, free)])
 
 
@@ -253,6 +253,27 @@ def test_a_flip_that_was_cut_off_is_completed(what: str, crash: bool) -> None:
             assert len(descriptors) == (2 if what == "split" else 1)
             completed = sum(node.counts.flips_completed for node in cluster.nodes.values())
             assert completed == 1
+
+        run(world, scenario())
+
+
+def test_a_range_its_store_knows_nothing_of_is_not_served_empty() -> None:
+    """One of a later generation has left its shape there, unless the store was set back."""
+    with World(seed=15) as world:
+        cluster = Cluster(world, nodes=1)
+
+        async def scenario() -> None:
+            await cluster.start()
+            client = cluster.client
+            await client.write(b"a", b"1")
+            place = await client.holder_of(b"a")
+            node = cluster.node(place.holder)
+            await disown(world, place, generation=place.generation + 1)
+            while not node.counts.opens_failed:
+                await client.pause(10)
+            assert not node.leaseholders
+            await disown(world, place, generation=place.generation)
+            assert await client.read(b"a") == b"1"
 
         run(world, scenario())
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 
-from fastness.errors import FastnessError, Fenced
+from fastness.errors import FastnessError, Fenced, StoreDamaged
 from fastness.node.coordination import change_of
 from fastness.node.held import HeldRanges
 from fastness.node.leases import Lease, Tenure, waited_ns
@@ -63,10 +63,20 @@ async def _open(site: Site, descriptor: Descriptor) -> RangeState:
 
 
 def _shape_of(state: RangeState, descriptor: Descriptor) -> Shape:
-    """The shape in the store; the descriptor's while none was ever written."""
+    """The shape in the store; the descriptor's while none was ever written.
+
+    `StoreDamaged` where one must have been: to serve such a range as the empty one it is in the
+    store would be to lose what was in it without a word.
+    """
     record = state.records.get(SHAPE_RECORD)
     if record is not None:
         return decode_shape(record)
+    if descriptor.generation > 1:
+        raise StoreDamaged(
+            f"range {descriptor.range_id} is of generation {descriptor.generation} for the "
+            f"coordinator, but store {descriptor.store!r} knows nothing of it: one of the two was "
+            "restored alone"
+        )
     return Shape(descriptor.range_id, descriptor.begin, descriptor.end, descriptor.generation)
 
 
