@@ -17,10 +17,12 @@ from fastness.laptop.plan import Size
 from fastness.testing.chaos.faults import FAULTS
 from fastness.testing.chaos.plants import PLANTS
 from fastness.testing.chaos.report import print_report
-from fastness.testing.chaos.run import Settings, run
+from fastness.testing.chaos.run import PATIENCE_S, Settings, run
 from fastness.testing.chaos.schedule import chosen
 
 DEFAULT_FOLDER = Path("chaos-data")
+PLANTED_PATIENCE_S = 60.0
+"""What is planted may keep ranges from ever coming back: that is seen soon."""
 PASSED, FOUND, REFUSED, INTERRUPTED = 0, 1, 2, 130
 """Exit codes; the last one is what shells expect after Ctrl-C."""
 
@@ -64,6 +66,7 @@ def chaos(
             seconds=minutes * 60,
             kinds=kinds,
             plant=plant,
+            patience_s=PLANTED_PATIENCE_S if plant else PATIENCE_S,
             size=Size(nodes=3, stores=2, standbys=standbys),
         )
         results = run(folder, settings, lambda text: console.print(Text(text, style="dim")))

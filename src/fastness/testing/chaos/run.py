@@ -41,9 +41,6 @@ CALM_S = 5.0
 REST_S = 3.0
 """Between being whole and the next blow."""
 PATIENCE_S = 120.0
-"""How long it may take to be whole, and every range to serve, after faults were healed."""
-CONCLUDE_S = 90.0
-"""How long it may take to look at everything that is left."""
 SETTLE_S = 6.0
 """For what commits left to resolve behind their answers, before the stores are read."""
 LOOK_S = 0.1
@@ -62,6 +59,9 @@ class Settings:
     size: Size
     blows: int = 0
     """Turns at most; 0: as many as the time allows."""
+    patience_s: float = PATIENCE_S
+    """How long it may take to be whole, and every range to serve, after faults were healed; and
+    how long a look at everything that is left."""
     plant: str = ""
     """A weakness planted in the cluster."""
     clients: int = 4
@@ -117,11 +117,11 @@ class Chaos:
 
     async def _conclude(self, database: AsyncDatabase) -> None:
         try:
-            async with asyncio.timeout(CONCLUDE_S):
+            async with asyncio.timeout(self._settings.patience_s):
                 await self._crowd.conclude(database)
         except TimeoutError:
             raise DeadlineExceeded(
-                f"what is left could not all be read within {CONCLUDE_S:.0f} s"
+                f"what is left could not all be read within {self._settings.patience_s:.0f} s"
             ) from None
 
     async def _noting(self, work: Coroutine[Any, Any, None]) -> None:
@@ -183,8 +183,9 @@ class Chaos:
         await asyncio.sleep(after_s)
         before = self._arena.sight = await self._look()
         begun = time.monotonic()
+        self._say(f"{begun - self._began:6.0f} s  {fault.name}")
         blow = await self._struck(fault)
-        self._say(f"{begun - self._began:6.0f} s  {fault.name} {blow.member}")
+        self._say(f"          {blow.member}")
         struck = Struck(
             kind=fault.name,
             member=blow.member,
@@ -213,7 +214,7 @@ class Chaos:
 
     async def _struck(self, fault: Fault) -> Blow:
         """Strike once there is somebody to hit: after another fault a leader may be missing."""
-        give_up = time.monotonic() + PATIENCE_S
+        give_up = time.monotonic() + self._settings.patience_s
         while True:
             try:
                 return await asyncio.to_thread(fault.strike, self._arena)
@@ -225,29 +226,31 @@ class Chaos:
     async def _promoted(self, deposed: str, begun: float) -> float:
         """How long it took until another primary was up."""
         store = self._cluster.stores[deposed.rpartition("-")[0]]
-        while time.monotonic() < begun + PATIENCE_S:
+        while time.monotonic() < begun + self._settings.patience_s:
             primary = await asyncio.to_thread(store.primary)
             if primary is not None and primary.place.name != deposed:
                 return time.monotonic() - begun
             await asyncio.sleep(LOOK_S)
-        raise DeadlineExceeded(f"nobody took the place of {deposed} in {PATIENCE_S:.0f} s")
+        raise DeadlineExceeded(
+            f"nobody took the place of {deposed} in {self._settings.patience_s:.0f} s"
+        )
 
     async def _await_whole(self, probes: Sequence[Probe]) -> None:
         """Every member is there, every standby follows, every range takes writes and reads."""
-        begun = time.monotonic()
-        while time.monotonic() < begun + PATIENCE_S:
+        begun, patience_s = time.monotonic(), self._settings.patience_s
+        while time.monotonic() < begun + patience_s:
             await asyncio.to_thread(self._cluster.tend)
             if await asyncio.to_thread(self._is_whole):
                 break
             await asyncio.sleep(LOOK_S)
         else:
-            raise DeadlineExceeded(f"the cluster was not whole {PATIENCE_S:.0f} s after its faults")
+            raise DeadlineExceeded(f"the cluster was not whole {patience_s:.0f} s after its faults")
         whole = time.monotonic()
         while not all(probe.serves_since(whole) for probe in probes):
-            if time.monotonic() > whole + PATIENCE_S:
+            if time.monotonic() > whole + patience_s:
                 stuck = [probe.key.hex() for probe in probes if not probe.serves_since(whole)]
                 raise DeadlineExceeded(
-                    f"{', '.join(stuck)} served nobody {PATIENCE_S:.0f} s after all was whole"
+                    f"{', '.join(stuck)} served nobody {patience_s:.0f} s after all was whole"
                 )
             await asyncio.sleep(LOOK_S)
 
