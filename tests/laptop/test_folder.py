@@ -120,6 +120,27 @@ def test_a_folder_of_something_else_is_refused(
     assert left == there
 
 
+def test_nothing_is_put_into_a_folder_of_something_else(tmp_path: Path) -> None:
+    """Neither by a cluster nor by the log of one that runs by itself."""
+    (tmp_path / "thesis.txt").write_text("precious")
+    for be_made in (Folder(tmp_path).make, Folder(tmp_path).lock):
+        with pytest.raises(ForeignStore, match=r"holds thesis\.txt and no cluster\.json"):
+            be_made()
+        assert [one.name for one in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+def test_a_file_is_no_folder(tmp_path: Path) -> None:
+    """It is left as it is, and so is what lies above the folder."""
+    file = tmp_path / "file"
+    file.write_text("precious")
+    assert Folder(file).supervisor() == 0
+    with pytest.raises(ForeignStore, match=r"file is a file, not a folder: name another --folder"):
+        Folder(file).lock()
+    with pytest.raises(InvalidOption, match=r"cannot be made \(Not a directory\)"):
+        Folder(file / "below").lock()
+    assert file.read_text() == "precious"
+
+
 @pytest.mark.parametrize(
     ("nodes", "stores", "text"),
     [

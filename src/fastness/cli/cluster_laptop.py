@@ -172,7 +172,7 @@ def _interrupt(_signal: int, _frame: FrameType | None) -> NoReturn:
 
 def _detach(output: Output, where: Folder, wanted: Wanted) -> None:
     """Run the cluster in a process of its own, and return once it is whole."""
-    where.path.mkdir(parents=True, exist_ok=True)
+    where.make()
     log = where.path / "supervisor.log"
     words = ["--folder", str(where.path), "--json"]
     for name, value in wanted._asdict().items():

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from functools import cached_property
 from pathlib import Path
 
-from fastness.errors import DirectoryHeld, ForeignStore
+from fastness.errors import DirectoryHeld, ForeignStore, InvalidOption
 from fastness.laptop import plan as plans
 from fastness.laptop.etcd import etcd_version
 from fastness.laptop.plan import Plan, Secrets, Size
@@ -72,9 +72,19 @@ class Folder:
         """`AddressUnavailable` if somebody else has a port of the plan."""
         plans.require_free(plan.seats())
 
+    def make(self) -> None:
+        """Have it, if it is not there; `ForeignStore` for one of something else, left as it is."""
+        self.planned()
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InvalidOption(
+                f"the folder {self.path} cannot be made ({error.strerror}): name another --folder"
+            ) from error
+
     def lock(self) -> None:
         """Be its supervisor; `DirectoryHeld` names the process that is it already."""
-        self.path.mkdir(parents=True, exist_ok=True)
+        self.make()
         file = os.open(self.path / SUPERVISOR, os.O_RDWR | os.O_CREAT, 0o600)
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -99,7 +109,7 @@ class Folder:
         """The process that runs it, 0 if none does."""
         try:
             file = os.open(self.path / SUPERVISOR, os.O_RDWR)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return 0
         try:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)

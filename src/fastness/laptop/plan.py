@@ -110,7 +110,7 @@ def read_plan(folder: Path) -> Plan | None:
     path = folder / PLAN
     try:
         text = path.read_bytes()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         _refuse_foreign(folder)
         return None
     try:
@@ -133,6 +133,8 @@ class _Format(msgspec.Struct, frozen=True):
 
 
 def _refuse_foreign(folder: Path) -> None:
+    if folder.exists() and not folder.is_dir():
+        raise ForeignStore(f"{folder} is a file, not a folder: name another --folder")
     there = sorted(one.name for one in folder.iterdir()) if folder.is_dir() else []
     if set(there) - {"SUPERVISOR", "supervisor.log", SECRETS, f"{PLAN}.new", f"{SECRETS}.new"}:
         raise ForeignStore(
