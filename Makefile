@@ -64,7 +64,7 @@ layers: setup
 tests: setup
 	$(BIN)/python -m pytest $(ARGS)
 
-bench: setup ## Measure against raw RocksDB, LMDB, SQLite, Redis, PostgreSQL, etcd, in one run
+bench: setup ## Measure beside raw RocksDB, LMDB, SQLite, Redis, PostgreSQL, etcd, and a cluster, in one run
 	$(BIN)/python -m benchmarks $(ARGS)
 
 simulate: setup ## Run SEEDS (default 1-200) of a simulated cluster under faults, over all cores

@@ -21,6 +21,7 @@ from rich.console import Console
 from benchmarks import chart, comparison, juicefs, publication
 from benchmarks.catalogue import BENCHMARKS, FAMILIES
 from benchmarks.report import Report, read_json, table
+from benchmarks.servers import MISSING
 from benchmarks.settings import EFFORTS, Settings
 from benchmarks.versions import versions
 
@@ -114,7 +115,11 @@ def _measure(
     file.parent.mkdir(parents=True, exist_ok=True)
     for number, name in enumerate(names, 1):
         with console.status(f"{name} ({number} of {len(names)}) ..."):
-            report.benchmarks[name] = BENCHMARKS[name](settings)
+            try:
+                report.benchmarks[name] = BENCHMARKS[name](settings)
+            except MISSING as missing:
+                # One that has no other contender; the others go on.
+                console.print(f"{name} was not measured: {missing}", style="bold yellow")
         report.write_json(file)
 
 

@@ -1,12 +1,17 @@
-"""The benchmarks by name, in the order they run, in two families.
+"""The benchmarks by name, in the order they run, in three families.
 
 A family is published as a whole, in a part of the page of its own: `embedded` beside peers in
-the same process, `server` beside peers over sockets.
+the same process, `server` beside peers over sockets, `cluster` beside the PostgreSQL below it.
 """
 
 from __future__ import annotations
 
 from benchmarks.busy_reads import busy_reads
+from benchmarks.cluster_costs import cluster_costs
+from benchmarks.cluster_crossing import cluster_crossing
+from benchmarks.cluster_peers import cluster_peers
+from benchmarks.cluster_ranges import cluster_ranges
+from benchmarks.cluster_starts import cluster_starts
 from benchmarks.commits import many_writers, one_writer
 from benchmarks.crowd import crowd
 from benchmarks.files import files
@@ -39,6 +44,13 @@ FAMILIES: dict[str, dict[str, Measure]] = {
         "near-cache": near_cache,
         "crowd": crowd,
         "busy-reads": busy_reads,
+    },
+    "cluster": {
+        "cluster-peers": cluster_peers,
+        "cluster-crossing": cluster_crossing,
+        "cluster-ranges": cluster_ranges,
+        "cluster-starts": cluster_starts,
+        "cluster-costs": cluster_costs,
     },
 }
 

@@ -1,5 +1,7 @@
 """Puts a run into the documents: figures, charts, and the tables of docs/BENCHMARKS.md.
 
+From the costs of a cluster also come the plans of docs/CAPACITY.md.
+
 Each family of benchmarks has a part of the page, between two markers, and files of its own. What
 a run did not measure of a family is gone afterwards; a family it did not touch stays. The rest of
 the page is prose, and kept.
@@ -12,13 +14,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmarks import chart, comparison, juicefs
+from benchmarks import capacity_page, chart, comparison, juicefs
 from benchmarks.catalogue import FAMILIES
 from benchmarks.report import Report, markdown
 
 PAGE = "BENCHMARKS.md"
+CAPACITY = "CAPACITY.md"
+"""What is planned with the costs of a cluster."""
 END = "<!-- end of what is written -->"
-FILES = {"embedded": "benchmarks", "server": "benchmarks-server"}
+FILES = {
+    "embedded": "benchmarks",
+    "server": "benchmarks-server",
+    "cluster": "benchmarks-cluster",
+}
 """What the files of a family are called, before their endings."""
 
 
@@ -46,7 +54,17 @@ def publish(report: Report, documents: Path) -> None:
         part.write_json(documents / f"{FILES[family]}.json")
         for one in charts(family):
             (documents / one.file).write_text(one.draw(part), encoding="utf-8")
+        _publish_plans(part, documents / CAPACITY)
     page.write_text(text, encoding="utf-8")
+
+
+def _publish_plans(part: Report, page: Path) -> None:
+    """Write what follows for the size of a cluster, where its costs were measured."""
+    plans = capacity_page.markdown(part)
+    if plans:
+        text = page.read_text(encoding="utf-8")
+        inside = f"{measured(part)}\n{plans}"
+        page.write_text(replaced(text, inside, "cluster"), encoding="utf-8")
 
 
 class Chart(NamedTuple):
@@ -68,13 +86,18 @@ def charts(family: str) -> list[Chart]:
     return [Chart(f"{stem}.svg", reached, chart.svg)]
 
 
+def measured(report: Report) -> str:
+    """When and where a run was, and what speaks against it."""
+    versions = ", ".join(f"{name} {version}" for name, version in report.versions.items())
+    told = f"Measured {report.started}, {report.effort} run, on {report.machine} ({versions}).\n"
+    return f"{told}\n**{report.warning}**\n" if report.warning else told
+
+
 def summary(report: Report, family: str) -> str:
     """What the page says of a family's run: when and where it was, the tables, the charts."""
-    versions = ", ".join(f"{name} {version}" for name, version in report.versions.items())
     images = [f"![{one.shows}]({one.file})\n" for one in charts(family)]
     parts = [
-        f"Measured {report.started}, {report.effort} run, on {report.machine} ({versions}).\n",
-        f"**{report.warning}**\n" if report.warning else "",
+        measured(report),
         markdown(report),
         *images,
         juicefs.markdown(report),

@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from benchmarks.contests import Timed
-from benchmarks.samples import Cpu, Percentiles, Series, Spread, cost_ratio, rate_ratio
+from benchmarks.samples import (
+    Cpu,
+    Percentiles,
+    Series,
+    Spread,
+    cost_ratio,
+    p50_ratio,
+    p50_us,
+    rate_ratio,
+)
 from benchmarks.settings import Settings
 
 
@@ -103,6 +112,16 @@ def cost_row(
         target=target,
         cpu=ours.cpu_us(),
         peer_cpu=theirs.cpu_us(),
+    )
+
+
+def median_row(what: str, ours: Series, theirs: Series, *, target: Target | None = None) -> Row:
+    """A row of median latencies: how long one waits, however many wait beside it."""
+    return replace(
+        cost_row(what, ours, theirs, target=target),
+        figure=p50_us(ours).median,
+        peer_figure=p50_us(theirs).median,
+        ratio=p50_ratio(ours, theirs),
     )
 
 

@@ -97,6 +97,21 @@ class Series:
         return Cpu(client, server)
 
 
+def p50_us(series: Series) -> Spread:
+    """The median latency of each round, in microseconds; operations were timed singly."""
+    return spread([median(one.latencies_ns) / NS_PER_US for one in series.rounds])
+
+
+def p50_ratio(ours: Series, theirs: Series) -> Spread:
+    """How many times their median latency ours is, round by round: lower is better for us."""
+    return spread(
+        [
+            median(one.latencies_ns) / median(other.latencies_ns)
+            for one, other in zip(ours.rounds, theirs.rounds, strict=True)
+        ]
+    )
+
+
 def cost_ratio(ours: Series, theirs: Series) -> Spread:
     """How many times their cost ours is, round by round: lower is better for us."""
     return spread(

@@ -60,6 +60,19 @@ class Settings:
     """Rounds of reading without and with the scan."""
     busy_spell_s: float = 3.0
     """How long each of those lasts: long enough for some pages of the scan."""
+    ranges: tuple[int, ...] = (1, 8, 64)
+    """Ranges of a cluster's node whose statements are counted; the first is what the others are
+    compared with."""
+    counted_commits: int = 6_400
+    """Commits whose statements are counted."""
+    ranges_at_start: int = 1_000
+    """Ranges that a node holds when it is started again."""
+    starts: int = 3
+    """How often."""
+    cost_spell_s: float = 2.0
+    """How long a round lasts whose processor time is told process by process."""
+    cost_rounds: int = 5
+    """Such rounds of each operation."""
 
 
 def quick(directory: Path) -> Settings:
@@ -84,6 +97,10 @@ def quick(directory: Path) -> Settings:
         scanned=200_000,
         scan_spells=3,
         busy_spell_s=1.0,
+        counted_commits=3_200,
+        starts=2,
+        cost_spell_s=1.5,
+        cost_rounds=3,
     )
 
 
@@ -114,6 +131,12 @@ def tiny(directory: Path) -> Settings:
         scanned=2_000,
         scan_spells=1,
         busy_spell_s=0.1,
+        ranges=(1, 3),
+        counted_commits=20,
+        ranges_at_start=5,
+        starts=1,
+        cost_spell_s=0.1,
+        cost_rounds=1,
     )
 
 

@@ -20,8 +20,10 @@ async def tasks_for(
     operation: Callable[[bytes], Awaitable[object]],
     keys: Sequence[bytes],
     tasks: int,
+    *,
+    rest_s: float = 0.0,
 ) -> Round:
-    """A round in which so many tasks take one key after another."""
+    """A round in which so many tasks take one key after another, resting `rest_s` in between."""
     drawn = itertools.cycle(keys)
     taken: list[int] = []
     start = perf_counter_ns()
@@ -33,6 +35,9 @@ async def tasks_for(
             await operation(next(drawn))
             after = perf_counter_ns()
             taken.append(after - before)
+            if rest_s:
+                await asyncio.sleep(rest_s)
+                after = perf_counter_ns()
             before = after
 
     async with asyncio.TaskGroup() as group:

@@ -29,6 +29,9 @@ def versions(names: Sequence[str]) -> dict[str, str]:
     if any(name in FAMILIES["server"] for name in names):
         found |= {name: _told(tell) for name, tell in SERVERS.items()}
         found |= {name: _installed(name) for name in CLIENTS}
+    if any(name in FAMILIES["cluster"] for name in names):
+        found |= {name: _told(SERVERS[name]) for name in ("PostgreSQL", "etcd")}
+        found |= {name: _installed(name) for name in ("asyncpg", "uvloop")}
     return found
 
 

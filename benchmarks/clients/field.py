@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
-import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -22,7 +21,8 @@ from benchmarks.clients.fastness_client import FastnessClient
 from benchmarks.clients.postgresql_client import PostgreSQLClient
 from benchmarks.clients.redis_client import RedisClient
 from benchmarks.contests import Contestant, dealt, tasks_together
-from benchmarks.samples import Cpu, Round
+from benchmarks.processor import with_cpu
+from benchmarks.samples import Round
 from benchmarks.servers import MISSING, Server
 from benchmarks.servers.etcd import etcd
 from benchmarks.servers.fastness_server import Serving, fastness_server
@@ -31,7 +31,6 @@ from benchmarks.servers.redis import redis
 from benchmarks.settings import Settings
 from benchmarks.workload import Entry, entries, sample
 from fastness.invariants import check, present
-from fastness.laptop.processes import cpu_ns
 
 T = TypeVar("T")
 KEYS_DRAWN = 10_000
@@ -76,7 +75,7 @@ class Field:
 
     def playing(self, name: str, play: Callable[[], Round]) -> Contestant:
         """A contestant whose rounds are played against that server, processor time included."""
-        return Contestant(name, partial(_with_cpu, play, self.pid_of(name)))
+        return Contestant(name, partial(with_cpu, play, [self.pid_of(name)]))
 
     def pid_of(self, name: str) -> int:
         """The process of a server."""
@@ -88,16 +87,6 @@ class Field:
         for name, count in done.items():
             total = self.loop.run(_counted(self.clients[name], self.entries))
             check(total == count, f"{name} kept every increment")
-
-
-def _with_cpu(play: Callable[[], Round], pid: int) -> Round:
-    client_ns, server_ns = time.process_time_ns(), cpu_ns(pid)
-    played = play()
-    after_ns = cpu_ns(pid)
-    if server_ns is None or after_ns is None:
-        return played
-    taken = Cpu(time.process_time_ns() - client_ns, after_ns - server_ns)
-    return played._replace(cpu_ns=taken)
 
 
 async def _counted(client: Client, loaded: list[Entry]) -> int:

@@ -12,7 +12,16 @@ from benchmarks import comparison, juicefs
 from benchmarks.chart import headroom, svg
 from benchmarks.publication import END, begin, publish, replaced, summary
 from benchmarks.report import Report, cells, markdown, read_json
-from benchmarks.rows import Row, Unit, at_least, at_most, cost_row, missing_row, rate_row
+from benchmarks.rows import (
+    Row,
+    Unit,
+    at_least,
+    at_most,
+    cost_row,
+    median_row,
+    missing_row,
+    rate_row,
+)
 from benchmarks.samples import Cpu, Round, Series
 
 BEGIN = begin("embedded")
@@ -42,6 +51,16 @@ def test_a_cost_is_bounded_from_above(bound: float, reached: bool) -> None:
 def test_a_rate_is_bounded_from_below(bound: float, reached: bool) -> None:
     """A third of the peer's throughput reaches 0.3, not 0.4."""
     assert rate_row("commit", OURS, THEIRS, target=at_least(bound)).reached is reached
+
+
+def test_a_median_is_compared_round_by_round() -> None:
+    """Not what a round took in all, but what most of its operations did."""
+    ours = Series("a", [Round(3, 9_000, [2_000, 2_000, 90_000]), Round(1, 1, [4_000])])
+    theirs = Series("b", [Round(3, 9_000, [1_000, 1_000, 1_000]), Round(1, 1, [1_000])])
+    row = median_row("commit", ours, theirs, target=at_most(3.0))
+    assert row.ratio == (3.0, 2.0, 4.0)
+    assert (row.figure, row.peer_figure) == (3.0, 1.0)
+    assert row.reached is True
 
 
 def test_without_a_peer_the_figure_is_judged() -> None:
