@@ -15,6 +15,8 @@ from fastness.hosting.remembering import Pool, RememberingStore
 from fastness.hosting.remote import StoreAnswer, StorePrune, StoreRead
 from fastness.ranges.requests import Scan
 from fastness.storage import Batch, CommittedWrites, Inherited
+from fastness.storage.cells import plain
+from fastness.storage.contract import Load, Version
 from fastness.testing.simulation import World
 from tests.hosting.remote_conformance import RANGE, Reached, RemoteStoreSuite, batch, values
 from tests.storage.homes import commit
@@ -264,6 +266,25 @@ def test_a_range_opened_again_is_read_again(here: Remembered) -> None:
         assert here.pool.size == 0
         await here.opened(3)
         assert values(await here.learned(b"a", at=3_000)) == [b"2"]
+
+    here.run(scenario)
+
+
+def test_a_range_that_was_carried_here_is_remembered(here: Remembered) -> None:
+    """From when it is finished on: nobody opens it again before it is served."""
+
+    async def scenario() -> None:
+        await here.opened(1)
+        old = Version(plain(1_000, b"1"), 0)
+        assert await here.ask(here.store.load, Load(RANGE, 1, 1, [(b"a", [old])], 500)) is None
+        await here.learned(b"a", at=2_000)
+        assert here.at_once(b"a", at=2_000) is None
+        born = Inherited(RANGE, 1, 1_500, 500, {})
+        assert await here.ask(here.store.load, Load(RANGE, 1, 2, [], 500, born)) is None
+        await here.learned(b"a", b"z", at=1_500)
+        answer = here.at_once(b"a", b"z", at=1_500)
+        assert answer is not None
+        assert (values(answer), answer.number, answer.prune_horizon) == ([b"1", None], 2, 500)
 
     here.run(scenario)
 

@@ -7,9 +7,10 @@
     apply ---------> the store, and into memory once it is durable (also where `settle` says so)
     open_range ----> the store; what was known of the range is forgotten
 
-Ranges are remembered from their opening on, until they are fenced or opened again. A range that
-was dropped without the store's knowledge (its lease ran out, or it was transferred) is asked for
-by nobody until then; what it holds goes as room is needed.
+Ranges are remembered from their opening on (one that was carried here, from when that is finished),
+until they are fenced or opened again. A range that was dropped without the store's knowledge (its
+lease ran out, or it was transferred) is asked for by nobody until then; what it holds goes as room
+is needed.
 """
 
 from __future__ import annotations
@@ -325,9 +326,16 @@ class RememberingStore:
         self._store.versions(request, done)
 
     def load(self, load: Load, done: Callable[[FastnessError | None], None]) -> None:
-        """Write versions to a range being built, of which nothing is remembered from then on."""
+        """Write versions to a range being built: it is remembered once that is finished."""
         self._forget(load.range_id)
-        self._store.load(load, done)
+
+        def loaded(error: FastnessError | None) -> None:
+            if error is None and load.born is not None:
+                home = self._home(load.born.applied)
+                self._hold(load.range_id, _Tenure(load.epoch, load.number, load.horizon, home))
+            done(error)
+
+        self._store.load(load, loaded)
 
     def drop(self, request: StoreDrop, done: Callable[[int | FastnessError], None]) -> None:
         """Remove the next rows of an interval, of which nothing is remembered from then on."""
