@@ -64,6 +64,9 @@ def test_a_right_store_passes_and_a_lost_commit_is_found() -> None:
     assert len(without) == len(log) - 1
     found = judge(ledger, crowd.workloads, without)[0][0]
     assert dict(found.counts) == {"lost-commit": 1}
+    unread = judge(ledger, crowd.workloads, None)[0]
+    assert [one.checker for one in unread] == [one.checker for one in reports[1:]]
+    assert all(one.ok for one in unread)
 
 
 def test_rows_of_a_store_become_its_log() -> None:

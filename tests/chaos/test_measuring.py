@@ -51,7 +51,7 @@ def test_a_report_tells_what_was_found() -> None:
     results.reports.append(report)
     text = StringIO()
     print_report(Console(file=text), results)
-    for word in ("kill-node", "3.5 (3.5)", "0.3 (0.3)", "1 lost-commit", "T0 is not there"):
+    for word in ("kill-node", "4.0 (4.0)", "0.3 (0.3)", "1 lost-commit", "T0 is not there"):
         assert word in text.getvalue()
     document = json.loads(json.dumps(results.as_document()))
     assert document["ok"] is False

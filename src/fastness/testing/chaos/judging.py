@@ -16,15 +16,21 @@ from fastness.testing.simulation.workloads import SimulatedWorkload
 
 
 def judge(
-    ledger: Ledger, workloads: Sequence[SimulatedWorkload], log: Sequence[tuple[int, Changes]]
+    ledger: Ledger,
+    workloads: Sequence[SimulatedWorkload],
+    log: Sequence[tuple[int, Changes]] | None,
 ) -> tuple[list[Report], int]:
     """The reports of all checkers, and how many outcomes nobody can tell.
 
     Outcomes that clients never learned are settled by the log first, so that a replay is exact.
+    Without one (a store that cannot be read) their keys stay unjudged.
     """
-    unsettled = resolve_by_log(ledger.attempts, log, concerns=_is_known)
-    reports = [
-        check_change_log(ledger.attempts, log, concerns=_is_known),
+    reports = []
+    if log is not None:
+        resolve_by_log(ledger.attempts, log, concerns=_is_known)
+        reports.append(check_change_log(ledger.attempts, log, concerns=_is_known))
+    unsettled = len(ledger.unresolved())
+    reports += [
         check_replay(ledger.attempts),
         check_cached_reads(ledger.of_kind(probes.KIND)),
     ]

@@ -33,8 +33,11 @@ class Struck:
     """First ranges that it may stop."""
     promoted_s: float | None = None
     """Until another primary was up, where one had to come."""
+    writes_stood_s: float = 0.0
+    """The longest time that writes to a touched range stood still."""
+    reads_stood_s: float = 0.0
     writes_back_s: float = 0.0
-    """Until the last touched range took writes again."""
+    """When that had ended for the last of them."""
     reads_back_s: float = 0.0
     others_writes_s: float = 0.0
     """The longest time that writes to an untouched range stood still."""
@@ -48,6 +51,8 @@ class Struck:
         """Take in pauses of writes and of reads."""
         for writes, reads in touched:
             self.touched += 1
+            self.writes_stood_s = max(self.writes_stood_s, writes.longest_s)
+            self.reads_stood_s = max(self.reads_stood_s, reads.longest_s)
             self.writes_back_s = max(self.writes_back_s, writes.back_after_s)
             self.reads_back_s = max(self.reads_back_s, reads.back_after_s)
         for writes, reads in others:
@@ -130,8 +135,8 @@ def _table(struck: Sequence[Struck]) -> Table:
     for heading in (
         "times",
         "promoted",
-        "writes back",
-        "reads back",
+        "writes stood",
+        "reads stood",
         "others' writes",
         "others' reads",
         "whole",
@@ -144,8 +149,8 @@ def _table(struck: Sequence[Struck]) -> Table:
             kind,
             str(len(same)),
             _shown(promoted),
-            _shown([one.writes_back_s for one in same if one.touched]),
-            _shown([one.reads_back_s for one in same if one.touched]),
+            _shown([one.writes_stood_s for one in same if one.touched]),
+            _shown([one.reads_stood_s for one in same if one.touched]),
             _shown([one.others_writes_s for one in same]),
             _shown([one.others_reads_s for one in same]),
             _shown([one.whole_s for one in same]),

@@ -281,7 +281,11 @@ class Chaos:
     async def _judge(self) -> None:
         results, ledger, crowd = self.results, self._ledger, self._crowd
         unknown = sum(one.outcome is Outcome.UNKNOWN for one in ledger)
-        log = await asyncio.to_thread(merged_log, self._cluster.stores.values())
+        log = None
+        try:
+            log = await asyncio.to_thread(merged_log, self._cluster.stores.values())
+        except Unreachable as error:
+            results.problems.append(f"what is in a store could not be judged: {error}")
         results.reports, unsettled = await asyncio.to_thread(judge, ledger, crowd.workloads, log)
         results.figures = {
             "attempts": len(ledger),
@@ -290,7 +294,7 @@ class Chaos:
             "failed": sum(one.outcome is Outcome.FAILED for one in ledger),
             "unknown to their clients": unknown,
             "never settled": unsettled,
-            "commits in the stores": len(log),
+            "commits in the stores": len(log or ()),
             "cache entries audited": crowd.audited,
             "blows": len(results.struck),
             **{f"{kind} done": times for kind, times in sorted(self._operator.done.items())},

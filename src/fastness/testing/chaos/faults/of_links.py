@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import time
 from functools import partial
 
 from fastness.invariants import present
@@ -9,6 +11,8 @@ from fastness.testing.chaos.arena import Arena, Touch
 from fastness.testing.chaos.faults.contract import LONG_S, PATRONI_TTL_S, Blow, Fault, Need
 from fastness.testing.chaos.network import Cut
 
+ALONE_S = 3.0
+"""How long a primary is without its standbys before it is lost."""
 LOSS_PERCENT = 30
 SLOW_KBIT = 300
 """A link so slow that queues grow on it: hundreds of milliseconds."""
@@ -53,10 +57,40 @@ def _node_from_nodes(arena: Arena) -> Blow:
 
 def _primary_from_standbys(arena: Arena) -> Blow:
     """Commits wait for a standby that hears nothing."""
+    cut = _primary_and_standbys(arena)
+    return _cut(arena, cut, arena.touch_of(cut.at))
+
+
+def _primary_and_standbys(arena: Arena) -> Cut:
     store = arena.store()
     name = arena.cluster.primary_of(store)
-    cut = Cut(at=name, peers=tuple(arena.cluster.standbys_of(store)))
-    return _cut(arena, cut, arena.touch_of(name))
+    return Cut(at=name, peers=tuple(arena.cluster.standbys_of(store)))
+
+
+def _lost_primary(arena: Arena) -> Blow:
+    """A primary is cut off from its standbys for a while, and then destroyed with its data.
+
+    The cut stays, or what it had sent would still arrive: its system goes on sending for the dead.
+    Patroni knows for sure that the synchronous standby has all that was acknowledged.
+    """
+    cut = _primary_and_standbys(arena)
+    name = cut.at
+    blow = _cut(arena, cut, arena.touch_of(name), lasts_s=0.0)
+    heal = blow.heal
+
+    def come_back() -> None:
+        heal()
+        arena.cluster.resume(name)
+
+    try:
+        time.sleep(ALONE_S)
+        arena.cluster.kill(name)
+        shutil.rmtree(arena.cluster.folder / name / "data")
+    except BaseException:
+        heal()
+        raise
+    blow.heal, blow.deposed = come_back, name
+    return blow
 
 
 def _primary_from_etcd(arena: Arena) -> Blow:
@@ -98,6 +132,7 @@ LINKS = tuple(
         ("cut-node-nodes", _node_from_nodes),
         ("cut-primary-standbys", _primary_from_standbys),
         ("cut-primary-etcd", _primary_from_etcd),
+        ("lose-primary", _lost_primary),
         ("cut-etcd-leader", _etcd_apart),
         ("slow-node", _slow_node),
     )

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import shutil
-import time
 from functools import partial
 
 from fastness.testing.chaos.arena import Arena, Touch
 from fastness.testing.chaos.faults.contract import DOWN_S, LONG_S, PATRONI_TTL_S, Blow, Fault
-
-ALONE_S = 3.0
-"""How long a primary is without standbys before it is lost."""
 
 
 def _node(arena: Arena, *, pauses: bool) -> Blow:
@@ -47,33 +42,6 @@ def _primary(arena: Arena, *, pauses: bool) -> Blow:
         touch=arena.touch_of(name),
         lasts_s=PATRONI_TTL_S * 1.5 if pauses else DOWN_S,
         heal=partial(arena.cluster.resume, name),
-    )
-
-
-def _lost(arena: Arena) -> Blow:
-    """A primary is destroyed with its data, when it was alone for a while.
-
-    Its standbys are killed first, and commits would pile up if they were acknowledged without one.
-    (Paused ones would find what was sent meanwhile in the buffers of their sockets.) Then the
-    primary dies for good, and they come back and have to do without it.
-    """
-    cluster = arena.cluster
-    store = arena.store()
-    name, others = cluster.primary_of(store), cluster.standbys_of(store)
-    for other in others:
-        cluster.kill(other)
-    try:
-        time.sleep(ALONE_S)
-        cluster.kill(name)
-        shutil.rmtree(cluster.folder / name / "data")
-    finally:
-        for other in others:
-            cluster.resume(other)
-    return Blow(
-        member=name,
-        touch=arena.touch_of(name),
-        lasts_s=PATRONI_TTL_S,
-        heal=partial(cluster.resume, name),
     )
 
 
@@ -118,7 +86,6 @@ MEMBERS = (
     Fault(name="kill-postgres", strike=_postgres, pairs=True),
     Fault(name="kill-primary", strike=partial(_primary, pauses=False)),
     Fault(name="pause-primary", strike=partial(_primary, pauses=True)),
-    Fault(name="lose-primary", strike=_lost),
     Fault(name="kill-standby", strike=partial(_standby, pauses=False), pairs=True),
     Fault(name="pause-standby", strike=partial(_standby, pauses=True)),
     Fault(name="kill-etcd-leader", strike=partial(_etcd, leads=True)),
