@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from fastness.errors import DiskFull, Fenced
+from fastness.hosting.postgres.opening import TOGETHER_MAX
 from fastness.hosting.remote import StoreAnswer, StoreRead
 from fastness.limits import Limits
 from fastness.storage.contract import Batch, RangeState
@@ -80,6 +81,34 @@ def test_batches_of_one_turn_share_a_statement(dsn: str, ranges: int) -> None:
     reached.run(scenario)
     assert calls(dsn, "apply") == 1
     assert calls(dsn, "write") + calls(dsn, "write_stage") <= 2
+
+
+def test_ranges_of_one_turn_are_opened_together(dsn: str) -> None:
+    """Some in a statement; each has its own records, and is refused by itself."""
+    reached = OnPostgres(dsn)
+    some = range(1, RANGES + 1)
+
+    async def scenario() -> None:
+        store = reached.store
+        # Not in order: they are locked in order all the same.
+        await together(store.open_range, *((one, 5) for one in reversed(some)))
+        batches = [Batch(one, 5, 1, [], records={b"r": b"%d" % one}) for one in some]
+        await together(store.apply, *((batch,) for batch in batches))
+        again = [(one, 6 if one % 7 else 5) for one in some]
+        states = await together(store.open_range, *again)
+        for (one, epoch), state in zip(again, states, strict=True):
+            if epoch == 5:
+                assert isinstance(state, Fenced)
+            else:
+                assert (state.range_id, state.epoch, state.batch_number) == (one, 6, 1)
+                assert state.records == {b"r": b"%d" % one}
+        # One range twice: not in one statement, and in either order.
+        _lower, higher, other = await together(store.open_range, (1, 7), (1, 8), (2, 7))
+        assert (higher.epoch, other.epoch) == (8, 7)
+
+    reached.run(scenario)
+    written = query(dsn, "SELECT count(DISTINCT xmin::text) FROM fastness.ranges WHERE epoch = 6")
+    assert written[0][0] <= -(-RANGES // TOGETHER_MAX)
 
 
 def test_a_batch_that_cannot_be_written_takes_no_other_with_it(dsn: str) -> None:

@@ -2,11 +2,12 @@
 
 ::
 
-    apply                     --> lanes of batches     all that waits, in one statement
-    read                      --> lanes of reads       point reads that wait, in one statement
-    changes                   --> lanes of searches
-    open, settle, marks, size --> lanes of questions
-    prune                     --> one lane
+    apply                 --> lanes of batches     all that waits, in one statement
+    read                  --> lanes of reads       point reads that wait, in one statement
+    changes               --> lanes of searches
+    open_range            --> lanes of questions   what waits, in one statement
+    settle, marks, size   --> lanes of questions
+    prune                 --> one lane
 
 What arrives in one turn of the loop, or while all lanes are busy, goes off together. A lane that
 waits for the lock of one range's row keeps only those from their answer that went off with it.
@@ -23,11 +24,12 @@ from typing import Any, NamedTuple, Self
 
 from fastness.encoding.timestamps import TIMESTAMP_MAX, Timestamp
 from fastness.errors import DatabaseClosed, DiskFull, FastnessError, Overloaded, StoreUnavailable
-from fastness.hosting.postgres import moving, preparing, reading
+from fastness.hosting.postgres import moving, opening, preparing, reading
 from fastness.hosting.postgres.applying import BatchLanes
 from fastness.hosting.postgres.batches import range_row, schema_differs
 from fastness.hosting.postgres.failures import translated
 from fastness.hosting.postgres.lanes import Lane, Lanes
+from fastness.hosting.postgres.opening import Opening
 from fastness.hosting.postgres.places import PRUNE, Places
 from fastness.hosting.postgres.primary import Primary
 from fastness.hosting.remote import (
@@ -42,7 +44,7 @@ from fastness.limits import Limits
 from fastness.runtime.process import Process
 from fastness.storage.contract import Batch, Change, Load, RangeState, StoreSize
 from fastness.storage.layout import RangeRow
-from fastness.storage.range_rows import held, loaded, opened, settled
+from fastness.storage.range_rows import held, loaded, settled
 
 QUESTION_LANES = 4
 """For opening and settling ranges: after a failover a node does so for all of its ranges."""
@@ -50,7 +52,6 @@ SEARCH_LANES = 1
 CLOSE_S = 5.0
 """How long closing waits for what is under way."""
 
-_OPEN = "SELECT * FROM fastness.open_range($1, $2)"
 _SETTLE = "SELECT * FROM fastness.settle($1, $2, $3)"
 _RECORD = """
 WITH given AS (SELECT * FROM unnest($1::text[], $2::bytea[]) AS g(name, value)), removed AS (
@@ -80,6 +81,10 @@ class _Ask(NamedTuple):
     what: str
     carry_out: Callable[[Lane], Coroutine[Any, Any, Any]]
     done: Done
+
+
+_Job = _Ask | Opening
+"""What is not a batch or a read."""
 
 
 class _Read(NamedTuple):
@@ -116,15 +121,15 @@ class PostgresStore:
             refuse=_refuse,
         )
 
-        def asking(name: str, count: int) -> Lanes[_Ask]:
-            return Lanes[_Ask](
+        def asking(name: str, count: int) -> Lanes[_Job]:
+            return Lanes[_Job](
                 process,
                 primary,
                 name=name,
                 count=count,
                 patience_s=patience_s,
-                take=_take_one,
-                carry_out=self._ask_one,
+                take=_take_question,
+                carry_out=self._answer,
                 refuse=_refuse,
             )
 
@@ -200,20 +205,10 @@ class PostgresStore:
         self, range_id: int, epoch: int, done: Callable[[RangeState | FastnessError], None]
     ) -> None:
         """Open a range at `epoch`, durably, and load its records."""
-
-        async def carry_out(lane: Lane) -> RangeState:
-            rows = await lane.fetch(_OPEN, range_id, epoch)
-            row = range_row(rows[0])
-            if not rows[0]["opened"]:
-                opened(row, range_id, epoch)
-            self._places.forget(range_id)
-            self._note(range_id, row.batch_number)
-            records = sorted((one["name"], one["value"]) for one in rows[1:])
-            return RangeState(
-                range_id, epoch, row.batch_number, row.applied, row.prune_horizon, dict(records)
-            )
-
-        self._ask(self._questions, f"opening range {range_id}", carry_out, done)
+        if self._closing:
+            self._loop.call_soon(done, _closed())
+        else:
+            self._questions.put(Opening(range_id, epoch, done))
 
     def apply(self, batch: Batch, done: Callable[[FastnessError | None], None]) -> None:
         """Write a batch atomically and durably. `Unreachable` means in doubt: ask `settle`."""
@@ -353,7 +348,7 @@ class PostgresStore:
 
     def _ask(
         self,
-        lanes: Lanes[_Ask],
+        lanes: Lanes[_Job],
         what: str,
         carry_out: Callable[[Lane], Coroutine[Any, Any, Any]],
         done: Done,
@@ -376,8 +371,33 @@ class PostgresStore:
             raise answer
         return answer
 
-    async def _ask_one(self, lane: Lane, group: list[_Ask]) -> None:
-        (job,) = group
+    async def _answer(self, lane: Lane, group: list[_Job]) -> None:
+        openings = [job for job in group if isinstance(job, Opening)]
+        if openings:
+            await self._open(lane, openings)
+        for job in group:
+            if isinstance(job, _Ask):
+                await self._ask_one(lane, job)
+
+    async def _open(self, lane: Lane, group: list[Opening]) -> None:
+        try:
+            rows = opening.rows_of(await lane.fetch(opening.OPEN, *opening.arguments(group)))
+        except Exception as error:  # noqa: BLE001 - told to whoever asked
+            for one in group:
+                self._loop.call_soon(one.done, self._failed(error, one.what))
+            return
+        for one in group:
+            answer: RangeState | FastnessError
+            try:
+                answer = opening.state_of(one, rows[one.range_id])
+            except Exception as error:  # noqa: BLE001 - as above
+                answer = self._failed(error, one.what)
+            else:
+                self._places.forget(one.range_id)
+                self._note(one.range_id, answer.batch_number)
+            self._loop.call_soon(one.done, answer)
+
+    async def _ask_one(self, lane: Lane, job: _Ask) -> None:
         try:
             answer = await job.carry_out(lane)
         except Exception as error:  # noqa: BLE001 - its asker must hear of it, whatever it is
@@ -432,11 +452,13 @@ def _take_reads(waiting: deque[_Read]) -> list[_Read]:
     return taken
 
 
-def _take_one(waiting: deque[_Ask]) -> list[_Ask]:
-    return [waiting.popleft()]
+def _take_question(waiting: deque[_Job]) -> list[_Job]:
+    """One, or ranges to be opened together."""
+    first = waiting.popleft()
+    return [*opening.taken(first, waiting)] if isinstance(first, Opening) else [first]
 
 
-def _refuse(job: _Ask | _Read, error: FastnessError) -> None:
+def _refuse(job: _Job | _Read, error: FastnessError) -> None:
     asyncio.get_running_loop().call_soon(job.done, error)
 
 
