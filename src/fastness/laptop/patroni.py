@@ -56,8 +56,8 @@ GRANT pg_monitor TO {user};
 SELECT 'CREATE DATABASE {database} OWNER {user}' WHERE NOT EXISTS
     (SELECT FROM pg_database WHERE datname = '{database}') \\gexec
 """
-"""`pg_monitor`: `fastness cluster doctor` sees who follows. Applied by the standby too: a client that tries its address first must not be told that there is
-no such role or database, which ends the search."""
+"""Applied by the standby too: a client that tries its address first must not be told that there is
+no such role or database, which ends the search. A member of `pg_monitor` sees who follows."""
 
 
 class Passwords(msgspec.Struct, frozen=True, kw_only=True):
