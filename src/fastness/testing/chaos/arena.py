@@ -84,6 +84,11 @@ class Arena:
         """A standby of a store."""
         return self.random.choice(self.cluster.standbys_of(store))
 
+    def postmaster(self, name: str) -> int:
+        """The process id of the PostgreSQL of a store's server, 0 where there is none."""
+        sides = (side for store in self.cluster.stores.values() for side in store.members)
+        return next(side.postgres_pid() for side in sides if side.place.name == name)
+
     def etcd_follower(self) -> str:
         """A member of etcd that does not lead."""
         leader = self.cluster.etcd_leader()

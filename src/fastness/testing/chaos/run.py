@@ -195,7 +195,7 @@ class Chaos:
         )
         try:
             if blow.deposed:
-                struck.promoted_s = await self._promoted(blow.deposed, begun)
+                struck.promoted_s = await self._promoted(blow, begun)
             await asyncio.sleep(blow.lasts_s)
         finally:
             await asyncio.to_thread(blow.heal)
@@ -223,16 +223,23 @@ class Chaos:
                     raise
                 await asyncio.sleep(LOOK_S)
 
-    async def _promoted(self, deposed: str, begun: float) -> float:
-        """How long it took until another primary was up."""
-        store = self._cluster.stores[deposed.rpartition("-")[0]]
-        while time.monotonic() < begun + self._settings.patience_s:
+    async def _promoted(self, blow: Blow, begun: float) -> float:
+        """How long it took until another primary was up.
+
+        Patroni may start the one that died before anybody else is sure that it did.
+        """
+        store = self._cluster.stores[blow.deposed.rpartition("-")[0]]
+        give_up = begun + self._settings.patience_s
+        while time.monotonic() < give_up:
             primary = await asyncio.to_thread(store.primary)
-            if primary is not None and primary.place.name != deposed:
+            if primary is not None and (
+                primary.place.name != blow.deposed
+                or primary.postgres_pid() not in {0, blow.postmaster}
+            ):
                 return time.monotonic() - begun
             await asyncio.sleep(LOOK_S)
         raise DeadlineExceeded(
-            f"nobody took the place of {deposed} in {self._settings.patience_s:.0f} s"
+            f"nobody took the place of {blow.deposed} in {self._settings.patience_s:.0f} s"
         )
 
     async def _await_whole(self, probes: Sequence[Probe]) -> None:

@@ -40,7 +40,9 @@ class Blow:
     lasts_s: float
     heal: Callable[[], object]
     deposed: str = ""
-    """A primary in whose place another must come up."""
+    """A primary in whose place another must come up, or itself with another postmaster."""
+    postmaster: int = 0
+    """The process id of the one that is gone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

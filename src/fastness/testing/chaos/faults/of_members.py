@@ -22,8 +22,16 @@ def _node(arena: Arena, *, pauses: bool) -> Blow:
 
 def _postgres(arena: Arena) -> Blow:
     name = arena.cluster.primary_of(arena.store())
+    postmaster = arena.postmaster(name)
     arena.cluster.kill_postgres(name)
-    return Blow(member=name, touch=arena.touch_of(name), lasts_s=0.0, heal=_nothing, deposed=name)
+    return Blow(
+        member=name,
+        touch=arena.touch_of(name),
+        lasts_s=0.0,
+        heal=_nothing,
+        deposed=name,
+        postmaster=postmaster,
+    )
 
 
 def _nothing() -> None:
