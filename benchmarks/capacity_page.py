@@ -20,13 +20,16 @@ from benchmarks.cluster_costs import DRAW, KINDS, NODE, PARTS, PRIMARIES, cost_o
 from benchmarks.report import Report, digits
 
 BENCHMARK = "cluster-costs"
+LEAST = 0.01
+"""Microseconds, or draws, that are still told apart from nothing."""
 SHOWN_RATE = 1_000_000
 """Whose sums are written out."""
 
 
 def costs_of(report: Report) -> Costs:
     """What was measured of each kind of request; empty where nothing was."""
-    return {row.what: row.figure for row in report.benchmarks.get(BENCHMARK, [])}
+    rows = report.benchmarks.get(BENCHMARK, [])
+    return {row.what: row.figure for row in rows if row.figure >= LEAST}
 
 
 def markdown(report: Report) -> str:
