@@ -62,7 +62,7 @@ def test_a_wall_clock_jumps_and_others_do_not(tmp_path: Path) -> None:
 def test_a_disk_fills_up_and_is_freed(tmp_path: Path) -> None:
     """No more than a little goes on it; freed it takes more; in the end it is gone."""
     folder = tmp_path / "store-1-a"
-    with Disks("store-1", [folder]) as small:
+    with Disks("store-1", [folder], size_mb=4) as small:
         small.fill("store-1-a")
         with pytest.raises(OSError, match="No space") as caught:
             (folder / "much").write_bytes(b"x" * 2 * LEFT_BYTES)

@@ -28,7 +28,10 @@ PAIRS: list[Pair] = [
     (AsyncTransaction, ClusterTransaction),
 ]
 NAMES = ["database", "transaction", "blocking", "cluster"]
-BESIDES = {"check_key", "has_snapshot", "read_interval", "read_key", "read_keys", "send_commit"}
+BESIDES = {
+    *("check_key", "has_snapshot", "send_commit"),
+    *("read_interval", "read_key", "read_keys", "read_versions"),
+}
 """What transactions of a cluster have besides, for the layers around them."""
 
 

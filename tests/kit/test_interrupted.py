@@ -38,6 +38,8 @@ def test_ctrl_c_ends_the_server(tmp_path: Path, times: int) -> None:
         env=environment(extra),
         pass_fds=[writing],
         stdout=subprocess.PIPE,
+        # A second one may meet pytest where it handles the first; Python tells of that one here.
+        stderr=subprocess.STDOUT,
     ) as tests:
         try:
             os.close(writing)

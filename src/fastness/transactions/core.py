@@ -589,8 +589,8 @@ class TransactionCore:
         self.require_active()
         if self._read_only:
             raise UsageError(
-                "the transaction is read-only: it was begun with at= or read_only=, or its "
-                "database was opened with read_only= or a token that may only read"
+                "the transaction is read-only: begin one without at= and read_only=, of a "
+                "database opened without read_only= and with a token that may write"
             )
         buffer = self._buffer = WriteBuffer(self._engine.limits)
         return buffer

@@ -36,13 +36,14 @@ class Disks:
     store: str
     folders: Sequence[Path]
     """Of its servers; they must be empty."""
+    size_mb: int = SIZE_MB
     _mounted: list[Path] = field(default_factory=list)
 
     def __enter__(self) -> Self:
         try:
             for folder in self.folders:
                 folder.mkdir(parents=True, exist_ok=True)
-                options = f"size={SIZE_MB}m,mode=700"
+                options = f"size={self.size_mb}m,mode=700"
                 _run("mount", "-t", "tmpfs", "-o", options, "chaos", str(folder))
                 self._mounted.append(folder)
         except BaseException:

@@ -114,8 +114,7 @@ class ServerProcess:
 
     def stop(self) -> None:
         """End it, and remove its folder. Idempotent."""
-        atexit.unregister(self.stop)
-        process, self._process = self._process, None
+        process = self._process
         if process is not None:
             with process:
                 process.terminate()
@@ -123,7 +122,10 @@ class ServerProcess:
                     process.wait(STOP_SECONDS)
                 except subprocess.TimeoutExpired:
                     process.kill()
+        self._process = None
         shutil.rmtree(self._folder, ignore_errors=True)
+        # Last, so that whoever interrupts this has it done at the end of the process.
+        atexit.unregister(self.stop)
 
 
 __all__ = ["ServerProcess", "command", "environment"]
