@@ -38,6 +38,7 @@ Classes are cut by what the caller must do next::
         |-- DirectoryHeld          another process owns the directory
         |-- ForeignStore           another program's directory, or another format version
         `-- StoreDamaged           a checksum, an order or a record is wrong: restore a backup
+            `-- CommitsMissing     what was acknowledged is gone: look for it in the old primary
 
 Every class carries a stable `code` (also the wire's), `retryable` and `maybe_committed`.
 A message shows the offending value and names the next step.
@@ -346,3 +347,9 @@ class StoreDamaged(StoreError):
     """Stored bytes fail a checksum, an order or a record check."""
 
     code = "store_damaged"
+
+
+class CommitsMissing(StoreDamaged):
+    """Commits that the store had acknowledged are not there: its server lost them."""
+
+    code = "commits_missing"

@@ -56,6 +56,33 @@ def test_a_demoted_primary_is_not_believed() -> None:
         world.run(scenario())
 
 
+@pytest.mark.parametrize("doubtful", [False, True], ids=["answered", "in doubt"])
+def test_a_store_that_lost_what_it_acknowledged_raises_an_alarm(doubtful: bool) -> None:
+    """An asynchronous standby was promoted: the range is opened again with what is left."""
+    with World(seed=3) as world:
+        cluster = Cluster(world, nodes=1)
+
+        async def scenario() -> None:
+            await cluster.start()
+            client, store = cluster.client, world.store(STORE)
+            await client.write(b"a", b"kept")
+            behind = store.home.copy()
+            for value in (b"lost", b"lost too"):
+                await client.write(b"a", value)
+            store.home = behind
+            (node,) = cluster.nodes.values()
+            assert node.counts.alarms == 0
+            if doubtful:
+                world.network.set_call_rates(STORE, Rates(drop=0.3))
+            await client.write(b"b", b"1")
+            world.network.set_call_rates(STORE, Rates())
+            assert node.counts.alarms == 1
+            assert [await client.read(key) for key in (b"a", b"b")] == [b"kept", b"1"]
+            assert node.counts.alarms == 1
+
+        world.run(scenario())
+
+
 def test_a_primary_from_before_a_split_is_not_believed() -> None:
     """A range born since has no batch yet: an answer by somebody who never heard of it is old."""
     with World(seed=4) as world:

@@ -13,7 +13,13 @@ from typing import Self
 import pytest
 
 from fastness.encoding.intervals import KeyInterval
-from fastness.errors import DatabaseClosed, Fenced, SnapshotTooOld, StoreUnavailable
+from fastness.errors import (
+    CommitsMissing,
+    DatabaseClosed,
+    Fenced,
+    SnapshotTooOld,
+    StoreUnavailable,
+)
 from fastness.invariants import InvariantViolation
 from fastness.storage import CommittedWrites, MemoryStore, Step, Store
 from fastness.storage.cells import expiry_of, timestamp_of, value_of
@@ -335,13 +341,13 @@ class StoreConformance:
         two.apply(commit(7, z="3"))
         assert store.open_range(2, 2).applied == 7
 
-    def test_batches_out_of_order_are_a_mistake(self, home: Home) -> None:
-        """A number skipped or a timestamp that does not rise stops the program."""
+    def test_batches_out_of_order_are_refused(self, home: Home) -> None:
+        """A skipped number shows batches lost; timestamps that do not rise are a mistake."""
         store = home.open()
         writer = Writer(store)
         writer.apply(commit(10, a="1"))
         writer.number += 1
-        with pytest.raises(InvariantViolation):
+        with pytest.raises(CommitsMissing, match=r"batch 3 of range 1 is due, .* last one is 1"):
             writer.apply(commit(20, a="2"))
         writer.number -= 1
         for wrong in ([commit(10, a="2")], [commit(20, a="2"), commit(20, b="2")]):

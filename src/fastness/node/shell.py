@@ -13,7 +13,7 @@ from typing import Any
 
 from fastness.encoding.intervals import KeyInterval
 from fastness.encoding.timestamps import Timestamp
-from fastness.errors import FastnessError, RangeMoved, Unreachable
+from fastness.errors import CommitsMissing, FastnessError, Fenced, RangeMoved, Unreachable
 from fastness.hosting.portions import Room
 from fastness.node.draws import Wanted
 from fastness.node.gate import Work
@@ -238,9 +238,13 @@ class RangeShell:
             if reshapes:
                 fail(future, error)
 
-    def _fenced(self, error: FastnessError) -> None:
+    def _fenced(self, error: CommitsMissing | Fenced) -> None:
         self._site.counts.fenced += 1
         self.note(f"fenced at epoch {self.lease.epoch}")
+        if isinstance(error, CommitsMissing):
+            self.alarm(str(error))
+            # Opened again the range is what its store has, and memory of more is dropped.
+            error = Fenced(f"range {self.range_id} is opened again: {error}")
         self.drop(error)
 
     # What the leaseholder asks for (`ranges.ports.Ports`).

@@ -4,10 +4,11 @@
 
     apply --> durable                         leaseholder.applied
           --> fenced                          the leaseholder is retired
+          --> batches before it are missing   alarm; the leaseholder is retired
           --> anything else: in doubt         settle, again and again:
                 --> it was applied            leaseholder.applied
                 --> it never will be          leaseholder.lost
-                --> fenced                    retired: nobody knows what became of the batch
+                --> fenced, or some missing   retired: nobody knows what became of the batch
 
 A read is answered with the number of the last batch the store had applied. One below what was
 acknowledged when the read was sent comes from a demoted primary: it is dropped and asked again.
@@ -19,7 +20,7 @@ from collections.abc import Callable
 from functools import partial
 
 from fastness.encoding.timestamps import Timestamp
-from fastness.errors import FastnessError, Fenced, Unreachable
+from fastness.errors import CommitsMissing, FastnessError, Fenced, Unreachable
 from fastness.hosting.portions import Room
 from fastness.hosting.remote import RemoteStore, StoreAnswer, StoreRead
 from fastness.node.coordination import RETRY_MS
@@ -59,7 +60,7 @@ class StorePort:
         state: RangeState,
         counts: Counts,
         *,
-        fenced: Callable[[FastnessError], None],
+        fenced: Callable[[CommitsMissing | Fenced], None],
         lost: Callable[[int], None],
         lease_left_ms: Callable[[], float],
         room: Room,
@@ -97,7 +98,7 @@ class StorePort:
             return
         if error is None:
             self._durable(number)
-        elif isinstance(error, Fenced):
+        elif isinstance(error, CommitsMissing | Fenced):
             self._fenced(error)
         else:
             self._counts.batches_in_doubt += 1
@@ -124,7 +125,7 @@ class StorePort:
             self._counts.batches_lost += 1
             self._leaseholder.lost(number)
             self._lost(number)
-        elif isinstance(answer, Fenced):
+        elif isinstance(answer, CommitsMissing | Fenced):
             self._fenced(answer)
         else:
             self._process.call_later(RETRY_MS, self._settle, number)

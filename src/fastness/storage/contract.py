@@ -251,8 +251,8 @@ class Store(Protocol):
 
         If it was not, its number is used up: the batch can never be applied any more (it is
         `Fenced`), and the next one is `number` + 1. Asked again it answers the same. `Fenced`
-        if `epoch` is not the one open; an invariant for a number that was never due, or lies
-        below one used up.
+        if `epoch` is not the one open; `CommitsMissing` if batches before it are; an
+        invariant for a number below one used up.
         """
         ...
 

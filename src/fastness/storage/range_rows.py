@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from fastness.errors import Fenced, LimitExceeded
+from fastness.errors import CommitsMissing, Fenced, LimitExceeded
 from fastness.invariants import check
 from fastness.storage.contract import EPOCH_MAX, Batch, Inherited, Load
 from fastness.storage.layout import RangeRow
@@ -69,8 +69,10 @@ def loaded(row: RangeRow, load: Load) -> RangeRow:
 def settled(row: RangeRow, range_id: int, epoch: int, number: int) -> RangeRow:
     """The range's row once batch `number` was applied or never can be: then as `skipped`."""
     held(row, range_id, epoch, f"asking for batch {number}")
-    check(row.skipped <= number <= row.batch_number + 1, "only a batch that was due is asked for")
     check(number > 0, "batches are numbered from 1")
+    check(row.skipped <= number, "only a batch that was due is asked for")
+    if number > row.batch_number + 1:
+        raise _forgotten(row, range_id, number)
     if number <= row.batch_number:
         return row
     return row._replace(batch_number=number, skipped=number)
@@ -108,12 +110,23 @@ def _born(born: Inherited, parent: RangeRow) -> RangeRow:
     return RangeRow(born.epoch, 0, born.applied, born.prune_horizon, 0, committed)
 
 
-def _out_of_turn(row: RangeRow, batch: Batch | Load) -> Fenced:
-    """What a batch's wrong number means: the late original of one given up, or a mistake."""
+def _out_of_turn(row: RangeRow, batch: Batch | Load) -> CommitsMissing | Fenced:
+    """What a wrong number means: the late original of a batch given up, loss, or a mistake."""
+    if batch.number > row.batch_number + 1:
+        return _forgotten(row, batch.range_id, batch.number)
     check(batch.number == row.skipped, "batches of a range follow each other by number")
     return Fenced(
         f"batch {batch.number} of range {batch.range_id} was given up when its answer was asked "
         "for, and cannot be applied any more: run its transactions again"
+    )
+
+
+def _forgotten(row: RangeRow, range_id: int, number: int) -> CommitsMissing:
+    """What it means that batches before this one, each of them acknowledged, are not there."""
+    return CommitsMissing(
+        f"batch {number} of range {range_id} is due, but the store's last one is "
+        f"{row.batch_number}: it has lost commits it had acknowledged, as a server does that is "
+        "promoted without having been a synchronous standby; look for them in the old primary"
     )
 
 
