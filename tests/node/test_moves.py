@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from fastness.errors import Fenced
+from fastness.hosting.remote import StoreDrop
 from fastness.node.carrying import Carrier
 from fastness.placement.cluster_view import decode_descriptor
 from fastness.placement.coordinator import RANGES
@@ -16,6 +18,7 @@ from fastness.ranges.shape import MOVED, MOVING
 from fastness.storage.contract import KeyVersions
 from fastness.testing.simulation import World
 from fastness.testing.simulation.places import check_places
+from fastness.testing.simulation.stores import Answer, SimulatedStore
 from fastness.wire.messages import Body, Drain, MoveRange, Refusal, SplitRange
 from fastness.wire.reports import TIDYING
 from tests.node.clusters import LIMITS, Cluster, refused
@@ -197,6 +200,32 @@ def test_what_was_carried_wrongly_is_noticed(monkeypatch: pytest.MonkeyPatch) ->
             await moving.check()
             await moving.tidied()
             assert (await moving.client.holder_of(KEYS[0])).store == HERE
+
+        run(world, scenario())
+
+
+def test_what_cleared_the_way_comes_late(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A drop of before the copy that arrives when the range is served there removes nothing."""
+    right = SimulatedStore.drop
+    asked: list[tuple[SimulatedStore, Answer, StoreDrop]] = []
+
+    def drop(self: SimulatedStore, answer: Answer, request: StoreDrop) -> None:
+        asked.append((self, answer, request))
+        right(self, answer, request)
+
+    monkeypatch.setattr(SimulatedStore, "drop", drop)
+    with World(seed=27) as world:
+        moving = Moving(world, nodes=1)
+
+        async def scenario() -> None:
+            await moving.start()
+            assert isinstance(await moving.ask(THERE), Done)
+            assert [store.name for store, _answer, _request in asked] == [THERE]
+            await moving.tidied()
+            for late in asked:
+                with pytest.raises(Fenced):
+                    right(*late)
+            await moving.check()
 
         run(world, scenario())
 

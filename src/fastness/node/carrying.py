@@ -2,7 +2,7 @@
 
 ::
 
-    clear     what earlier residents of the interval left in the target
+    clear     what earlier residents of the interval left in the target, at an epoch of its own
     copy      every version as of a closed timestamp F0, in portions
     follow    what changed in (F0, F1], (F1, F2], ... until little is left
     verify    digests of both stores as of the last F, the whole range
@@ -11,7 +11,8 @@
 
 Nothing is ever committed at or below a closed timestamp any more, so what is read as of one is
 final, whatever the range goes on to do, and no batch shows that may yet be lost. Loads are the
-batches of the range being built: fenced, numbered, settled where their answer is lost.
+batches of the range being built: fenced, numbered, settled where their answer is lost. Drops have
+no number: one that comes late is fenced because what is loaded is loaded at the next epoch.
 """
 
 from __future__ import annotations
@@ -34,6 +35,8 @@ from fastness.storage.contract import Inherited, KeyVersions, Load, RangeState
 
 T = TypeVar("T")
 
+CLEARED_AT, BUILT_AT = 1, 2
+"""The epochs of the range being built."""
 TRIES_MAX = 20
 """Of one step, each after a store did not answer."""
 FOLLOWS_MAX = 10
@@ -94,15 +97,14 @@ class Carrier:
     """One move of one range; see the module's page for the order of calls."""
 
     def __init__(
-        self, site: Site, shell: RangeShell, target: RemoteStore, *, range_id: int, epoch: int
+        self, site: Site, shell: RangeShell, target: RemoteStore, *, range_id: int
     ) -> None:
-        """`range_id` is that of the range to be built, `epoch` the one to build it under."""
+        """`range_id` is that of the range to be built, one that was never used."""
         self._site = site
         self._shell = shell
         self._target = target
         self._source = site.stores[shell.store_name]
         self._range_id = range_id
-        self._epoch = epoch
         self._asker = StoreAsker(site)
         self._horizon = shell.leaseholder.prune_horizon
         self._number = 0
@@ -127,12 +129,13 @@ class Carrier:
 
     async def build(self) -> None:
         """All but the last of it, while the range is served."""
-        state = await self._asker.opened(self._target, self._range_id, self._epoch)
-        self._number = state.batch_number
+        await self._asker.opened(self._target, self._range_id, CLEARED_AT)
         interval = (self._shell.shape.begin, self._shell.shape.end)
         limit = self._site.limits.prune_step_keys
-        drop = StoreDrop(self._range_id, self._epoch, interval, limit)
+        drop = StoreDrop(self._range_id, CLEARED_AT, interval, limit)
         await self._asker.cleared(self._target, drop)
+        state = await self._asker.opened(self._target, self._range_id, BUILT_AT)
+        self._number = state.batch_number
         for _ in range(FOLLOWS_MAX):
             if await self._carry(self._shell.leaseholder.closed) <= FEW_KEYS:
                 break
@@ -146,11 +149,9 @@ class Carrier:
         await self._verify()
         applied = holder.range.visible
         horizon = self._horizon = max(self._horizon, holder.prune_horizon)
-        born = Inherited(self._range_id, self._epoch, applied, horizon, records)
+        born = Inherited(self._range_id, BUILT_AT, applied, horizon, records)
         await self._load([], born)
-        return RangeState(
-            self._range_id, self._epoch, self._number, applied, horizon, dict(records)
-        )
+        return RangeState(self._range_id, BUILT_AT, self._number, applied, horizon, dict(records))
 
     async def _carry(self, up_to: Timestamp) -> int:
         """Load what changed since the last pass, everything in the first; how many keys."""
@@ -204,7 +205,7 @@ class Carrier:
         for _ in range(TRIES_MAX):
             self._require_wanted()
             self._number += 1
-            load = Load(self._range_id, self._epoch, self._number, keys, self._horizon, born)
+            load = Load(self._range_id, BUILT_AT, self._number, keys, self._horizon, born)
             try:
                 await self._asker.ask(self._target.load, load)
             except Fenced:
@@ -220,7 +221,7 @@ class Carrier:
     async def _settled(self, number: int) -> bool:
         async def settled() -> bool:
             ask = self._asker.ask
-            took_place: bool = await ask(self._target.settle, self._range_id, self._epoch, number)
+            took_place: bool = await ask(self._target.settle, self._range_id, BUILT_AT, number)
             return took_place
 
         return await self._asker.again(settled)

@@ -22,7 +22,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from fastness.errors import FastnessError, Fenced, InvalidOption, Overloaded, Unreachable
-from fastness.node.carrying import Carrier
+from fastness.node.carrying import BUILT_AT, Carrier
 from fastness.node.claims import Claims
 from fastness.node.coordination import RETRY_MS, change_of
 from fastness.node.held import HeldRanges
@@ -200,9 +200,9 @@ class Flows:
         with self._busy("move", shell):
             child_id = await self._reserve_id(shell)
             self._settled(shell)
-            elsewhere = Elsewhere(store_name, child_id, 1)
+            elsewhere = Elsewhere(store_name, child_id, BUILT_AT)
             await shell.recorded({MOVING: encode_record(elsewhere)})
-            carrier = Carrier(self._site, shell, target, range_id=child_id, epoch=1)
+            carrier = Carrier(self._site, shell, target, range_id=child_id)
             self._carriers[range_id] = carrier
             try:
                 state, shape = await self._carried(shell, carrier, child_id)

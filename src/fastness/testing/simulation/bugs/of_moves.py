@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from msgspec.structs import replace
+
+from fastness.hosting.remote import StoreDrop
 from fastness.node import flows
 from fastness.node.carrying import Carrier, StoreAsker
 from fastness.node.leftovers import Leftovers
@@ -15,6 +18,8 @@ from fastness.storage import base
 from fastness.storage.contract import EPOCH_MAX, Load
 from fastness.testing.simulation.bugs.planting import plant
 from fastness.testing.simulation.stores import SimulatedStore
+
+LATE_NS = 100_000_000
 
 
 def _nothing_more(right: Any) -> Any:
@@ -154,4 +159,25 @@ plant(
     "a load that was given up, or is a deposed mover's, is not fenced",
     (base, "loaded", _any_load),
     (SimulatedStore, "_refuse_late", _not_of_loads),
+)
+
+
+def _again_and_unfenced(right: Any) -> Any:
+    def late(self: SimulatedStore, request: StoreDrop) -> None:
+        epoch = self.home.range_epoch(request.range_id)
+        if epoch != EPOCH_MAX:
+            right(self, lambda _answer: None, replace(request, epoch=epoch))
+
+    def drop(self: SimulatedStore, answer: Any, request: StoreDrop) -> None:
+        right(self, answer, request)
+        self.after(LATE_NS, late, self, request)
+
+    return drop
+
+
+plant(
+    "late-drops-land",
+    "5.8",
+    "a drop that comes again late is carried out, whatever the epoch of the range",
+    (SimulatedStore, "drop", _again_and_unfenced),
 )
