@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from examples.files.demo.server import Server, ServerFailed
 from examples.files.demo.serving import Served
 from examples.files.schema import ROOT, SCHEMA, Entry, EntryId, SpaceId
 from fastness import Database
-from fastness.errors import FastnessError
+from fastness.errors import FastnessError, Unreachable
 
 SPACE = SpaceId(5)
 
@@ -189,3 +190,17 @@ def test_a_server_keeps_its_address_over_a_death(tmp_path: Path) -> None:
         server.drain()
     with pytest.raises(FastnessError):
         fastness.open(f"{url}?operation_ms=200&handshake_ms=200")
+
+
+@pytest.mark.process
+def test_a_process_that_begins_while_the_server_is_dead_waits_for_it(tmp_path: Path) -> None:
+    """Opening fails at once where nobody listens; who comes just then tries again."""
+    with Server(tmp_path / "data") as server, ThreadPoolExecutor(1) as pool:
+        server.start()
+        server.kill()
+        with pytest.raises(Unreachable):
+            fastness.open(server.url)
+        opening = pool.submit(customer.opened, server.url)
+        server.start()
+        with opening.result() as db:
+            assert db.get(b"a") is None

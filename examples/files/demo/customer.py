@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Callable
 from random import Random
 from threading import Event, Lock, Thread
@@ -27,9 +28,11 @@ from examples.files.demo.promises import ACKNOWLEDGED, write_frame
 from examples.files.demo.workload import Arena, Worker
 from examples.files.schema import SCHEMA, Entry
 from fastness import Database, Transaction
+from fastness.errors import Unreachable
 
 PROBLEMS_MAX = 5
 AUDITED_AT_ONCE = 50
+OPEN_S, PAUSE_S = 30.0, 0.05
 
 
 class Tells(Protocol):
@@ -117,9 +120,21 @@ def _revisions(tx: Transaction, task: Task) -> list[int]:
     return [service.get_entry(tx, task.space, ledger).revision for ledger in task.ledgers]
 
 
+def opened(url: str) -> Database:
+    """The database at a URL; a server that is being started again is waited for."""
+    give_up = time.monotonic() + OPEN_S
+    while True:
+        try:
+            return fastness.open(url, schema=SCHEMA)
+        except Unreachable:
+            if time.monotonic() > give_up:
+                raise
+        time.sleep(PAUSE_S)
+
+
 def work(task: Task, teller: Tells) -> None:
     """Do it all, and tell the summary."""
-    with fastness.open(task.url, schema=SCHEMA) as db:
+    with opened(task.url) as db:
         stop = Event()
         arena = Arena(
             task.space, task.folder, task.folders, task.tree, task.paths, task.listed, task.users
