@@ -170,7 +170,9 @@ def test_a_refusal_names_the_offset(key: bytes, offset: int, why: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "key", [None, "a", bytearray(b"\x14"), memoryview(b"\x14"), 5, (1,)], ids=repr
+    "key",
+    [None, "a", bytearray(b"\x14"), memoryview(b"\x14"), 5, (1,)],
+    ids=lambda key: type(key).__name__,
 )
 def test_only_bytes_are_unpacked(key: object) -> None:
     """Anything but bytes is refused as the encoding it is not."""
