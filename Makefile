@@ -62,7 +62,7 @@ layers: setup
 	@report="$$($(BIN)/lint-imports)" || { echo "$$report"; exit 1; }; echo "$$report" | tail -n 1
 
 tests: setup
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest --numprocesses auto --dist worksteal $(ARGS)
 
 bench: setup ## Measure beside raw RocksDB, LMDB, SQLite, Redis, PostgreSQL, etcd, and a cluster, in one run
 	$(BIN)/python -m benchmarks $(ARGS)

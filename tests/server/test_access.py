@@ -240,7 +240,7 @@ def test_who_only_reads(server: ServerProcess, path: Path) -> None:
             await client.set(b"a", b"1")
         async with connected(server, token=reader) as client:
             assert await client.get(b"a") == b"1"
-            with pytest.raises(UsageError, match="a token that may only read"):
+            with pytest.raises(UsageError, match="a token that may write"):
                 await client.set(b"a", b"2")
             assert await client.get(b"a") == b"1"
         async with asking(server, token=reader) as asker:
