@@ -27,6 +27,7 @@ STATES_MIN = {
     "atomic_operations": 100,
     "expiry": 1_000,
     "postgres_batches": 20,
+    "moves": 1_000,
 }
 """A model that visits fewer states than this has lost actors it once had."""
 RULES = [(name, rule) for name, model in MODELS.items() for rule in model.rules]
