@@ -239,7 +239,7 @@ def test_patroni_waits_for_a_standby() -> None:
     """What an acknowledged commit rests on is on."""
     (settings,) = documents(DEPLOY / "patroni/patroni.yml")
     dcs = settings["bootstrap"]["dcs"]
-    assert dcs["synchronous_mode"] is True
+    assert dcs["synchronous_mode"] == "quorum"
     assert dcs["synchronous_mode_strict"] is True
 
 

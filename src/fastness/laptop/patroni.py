@@ -1,9 +1,10 @@
 """A store: PostgreSQL as primary and synchronous standby, each run by a Patroni beside it.
 
 Patroni asks etcd who is the primary, copies the standby, and promotes it when the primary dies.
-An acknowledged commit is on both: `synchronous_mode`, and `synchronous_mode_strict`, which has
-the primary wait for a standby where there is none: after a failover until the dead primary is
-back, unless there is a second standby, which becomes the synchronous one at once.
+An acknowledged commit is on both, or with more standbys on any of them: `synchronous_mode` is
+`quorum`, and only one that has every such commit is promoted. `synchronous_mode_strict` has the
+primary wait for a standby where there is none: after a failover until the dead primary is back,
+unless there is a second standby. While there is, the loss of one stops nothing.
 `primary_start_timeout` 0: a primary that crashed is not started again first, a standby takes over.
 The times are the shortest that Patroni takes: a promotion follows a kill of PostgreSQL in about
 three seconds, and one of Patroni with it once its lock in etcd has run out (`ttl`).
@@ -88,7 +89,7 @@ class Role(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     role: str
-    """`leader`, `sync_standby`, `replica`."""
+    """`leader`, `quorum_standby`, `replica`."""
     state: str = "unknown"
     """`running` (a primary), `streaming`, `starting`, `stopped`, ..."""
 
@@ -174,7 +175,7 @@ class Store:
             len(seen) == len(self.members)
             and all(following)
             and ("leader", "running") in seen
-            and ("sync_standby", "streaming") in seen
+            and ("quorum_standby", "streaming") in seen
             and self.primary() is not None
         )
 
@@ -266,7 +267,7 @@ def _settings(
             "dcs": {
                 **TIMES,
                 "primary_start_timeout": 0,
-                "synchronous_mode": True,
+                "synchronous_mode": "quorum",
                 "synchronous_mode_strict": True,
                 # Without etcd a primary goes on as long as every other member still obeys it:
                 # else each election there would stop all stores for seconds.

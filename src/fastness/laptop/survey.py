@@ -12,7 +12,7 @@ from fastness.laptop.daemon import Daemon
 
 ROLES = {
     "leader": "primary",
-    "sync_standby": "synchronous standby",
+    "quorum_standby": "synchronous standby",
     "replica": "asynchronous standby",
 }
 """Patroni's words, and what they mean here."""

@@ -64,6 +64,6 @@ def check_standbys(names: str, *, allow_unreplicated: bool) -> None:
     if not names.strip() and not allow_unreplicated:
         raise InvalidOption(
             "PostgreSQL runs with an empty synchronous_standby_names, so an acknowledged commit "
-            "would rest on one server: set it (under Patroni: synchronous_mode and "
+            "would rest on one server: set it (under Patroni: synchronous_mode: quorum and "
             "synchronous_mode_strict), or register the store with allow_unreplicated"
         )
