@@ -20,7 +20,7 @@ Bounds: two commits, two moves, one load of each of which the answer is lost.
 from __future__ import annotations
 
 from enum import Enum, IntEnum
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from models.checker import Model, Scenario, Steps
 
@@ -93,6 +93,14 @@ RAISED = 3
 """The epoch at which B opens the target that A's record tells of."""
 
 
+T = TypeVar("T")
+
+
+def _with(pair: tuple[T, T], place: int, one: T) -> tuple[T, T]:
+    """The pair with another one in a place."""
+    return (one, pair[1]) if place == 0 else (pair[0], one)
+
+
 class World(NamedTuple):
     """One state of everything."""
 
@@ -117,13 +125,11 @@ class World(NamedTuple):
     def moving(self, who: int, phase: Phase, **changes: object) -> World:
         """A mover in another phase."""
         mover = self.movers[who]._replace(phase=phase, **changes)
-        movers = (mover, self.movers[1]) if who == 0 else (self.movers[0], mover)
-        return self._replace(movers=movers)
+        return self._replace(movers=_with(self.movers, who, mover))
 
     def targeting(self, child: int, target: Target) -> World:
         """The row of a target changed."""
-        pair = (target, self.targets[1]) if child == 0 else (self.targets[0], target)
-        return self._replace(targets=pair)
+        return self._replace(targets=_with(self.targets, child, target))
 
 
 NAMES = ("A", "B")
@@ -203,9 +209,8 @@ def _building(world: World, who: int, without: Rule | None) -> Steps[World]:
     elif mover.phase is Phase.RESTING:
         yield from _load(world, who, Phase.READY, without)
     elif mover.phase is Phase.READY:
-        flipped = world.served is None and world.holder == who
         after = world.moving(who, Phase.OVER)
-        if flipped or (without is Rule.FLIP_COMPARES and world.served is None):
+        if world.served is None and (world.holder == who or without is Rule.FLIP_COMPARES):
             after = after._replace(served=who)
         yield f"{name} flips the descriptor, or finds it changed", after
 
@@ -221,15 +226,14 @@ def _opened(world: World, child: int, epoch: int, phase: Phase) -> World:
 def _load(world: World, who: int, phase: Phase, without: Rule | None) -> Steps[World]:
     name, mover, epoch = NAMES[who], world.movers[who], _built_at(without)
     load = Late(who, epoch, mover.number + 1, world.source)
-    after = _sent(world, who, load, phase, without)
-    mover = after.movers[who]._replace(number=load.number)
-    yield f"{name} loads", after.moving(who, mover.phase, number=load.number)
+    numbered = world.moving(who, mover.phase, number=load.number)
+    yield f"{name} loads", _sent(numbered, who, load, phase, without)
     target = world.targets[who]
     if not mover.doubted and not target.closed and target.epoch == epoch:
         # Asked after it, the store uses its number up.
-        used = world.targeting(who, target._replace(number=load.number))
+        used = numbered.targeting(who, target._replace(number=load.number))
         used = used._replace(late=used.late | {load})
-        again = used.moving(who, world.movers[who].phase, number=load.number, doubted=True)
+        again = used.moving(who, mover.phase, doubted=True)
         yield f"{name} loads, hears nothing, and asks: it never will be", again
 
 

@@ -71,8 +71,7 @@ def settled(row: RangeRow, range_id: int, epoch: int, number: int) -> RangeRow:
     held(row, range_id, epoch, f"asking for batch {number}")
     check(number > 0, "batches are numbered from 1")
     check(row.skipped <= number, "only a batch that was due is asked for")
-    if number > row.batch_number + 1:
-        raise _forgotten(row, range_id, number)
+    _require_before(row, range_id, number)
     if number <= row.batch_number:
         return row
     return row._replace(batch_number=number, skipped=number)
@@ -110,10 +109,9 @@ def _born(born: Inherited, parent: RangeRow) -> RangeRow:
     return RangeRow(born.epoch, 0, born.applied, born.prune_horizon, 0, committed)
 
 
-def _out_of_turn(row: RangeRow, batch: Batch | Load) -> CommitsMissing | Fenced:
+def _out_of_turn(row: RangeRow, batch: Batch | Load) -> Fenced:
     """What a wrong number means: the late original of a batch given up, loss, or a mistake."""
-    if batch.number > row.batch_number + 1:
-        return _forgotten(row, batch.range_id, batch.number)
+    _require_before(row, batch.range_id, batch.number)
     check(batch.number == row.skipped, "batches of a range follow each other by number")
     return Fenced(
         f"batch {batch.number} of range {batch.range_id} was given up when its answer was asked "
@@ -121,13 +119,15 @@ def _out_of_turn(row: RangeRow, batch: Batch | Load) -> CommitsMissing | Fenced:
     )
 
 
-def _forgotten(row: RangeRow, range_id: int, number: int) -> CommitsMissing:
-    """What it means that batches before this one, each of them acknowledged, are not there."""
-    return CommitsMissing(
-        f"batch {number} of range {range_id} is due, but the store's last one is "
-        f"{row.batch_number}: it has lost commits it had acknowledged, as a server does that is "
-        "promoted without having been a synchronous standby; look for them in the old primary"
-    )
+def _require_before(row: RangeRow, range_id: int, number: int) -> None:
+    """Raise `CommitsMissing` unless the batches before this one, all acknowledged, are there."""
+    if number > row.batch_number + 1:
+        raise CommitsMissing(
+            f"batch {number} of range {range_id} is due, but the store's last one is "
+            f"{row.batch_number}: it has lost commits it had acknowledged, as a server does that "
+            "is promoted without having been a synchronous standby; look for them in the old "
+            "primary"
+        )
 
 
 def _fenced(row: RangeRow, range_id: int, refused: str) -> Fenced:
