@@ -166,6 +166,11 @@ class Node:
         """The leaseholders of the ranges it holds, by range id."""
         return {shell.range_id: shell.leaseholder for shell in self._held}
 
+    @property
+    def changing(self) -> dict[int, str]:
+        """What is being done to ranges, by range id: `split`, `merge`, `move` or `transfer`."""
+        return dict(self._held.busy)
+
     def store_of(self, range_id: int) -> str:
         """The store in which a range lies that it holds."""
         shell = self._held.get(range_id)

@@ -102,6 +102,7 @@ class SimulatedCluster:
         self.swarm = Swarm(self.world, scenario.plan)
         self.follower = Follower(self.world.stores, self._living_nodes, scenario.ranges())
         self.operator: Operator | None = None
+        self._operating: asyncio.Task[None] | None = None
         self.report = RunReport(
             seed=scenario.seed, command=scenario.command(), plan=scenario.plan.describe()
         )
@@ -192,8 +193,7 @@ class SimulatedCluster:
         crowd = self.crowd
         sights = Sights(self.addresses, self._some_key, self._tempting, crowd.commits_under_way)
         self.operator = Operator(self.world, client, sights)
-        # It ends once told to stop, or with the process.
-        _task = process.spawn(self.operator.work(), name="work")
+        self._operating = process.spawn(self.operator.work(), name="work")
 
     def _tempting(self) -> list[int]:
         """Ranges in which transactions are prepared and undecided."""
@@ -243,7 +243,7 @@ class SimulatedCluster:
         if self.operator is not None:
             self.operator.stopping = True
         lease_ms = self.scenario.limits.lease_ms
-        await self._within("every transaction ends", ENDED_LEASES * lease_ms, self._clients_ended())
+        await self._within("every client ends", ENDED_LEASES * lease_ms, self._clients_ended())
         await self._within(
             "every intent is resolved",
             DECIDED_LEASES * lease_ms,
@@ -266,15 +266,18 @@ class SimulatedCluster:
         self.report.findings += check_places(self.world.stores(), self._descriptors())
 
     async def _clients_ended(self) -> None:
-        await self._until(lambda: not self.crowd.acting)
+        operating = self._operating
+        await self._until(lambda: not self.crowd.acting and (operating is None or operating.done()))
 
     async def _all_decided(self) -> None:
         await self._until(lambda: not self.undecided())
 
     async def _tidied(self) -> None:
-        """No range remembers a move any more, and each has one holder."""
+        """Nothing is done to any range, none remembers a move, and each has one holder."""
 
         def tidy() -> bool:
+            if any(node.changing for node in self._living_nodes()):
+                return False
             records = [
                 holder.records
                 for node in self._living_nodes()
