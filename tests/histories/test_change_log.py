@@ -107,6 +107,34 @@ def test_the_last_of_several_writes_counts(script: Script) -> None:
     assert script.attempts[-1].writes_at == 30
 
 
+def test_a_removal_of_nothing_may_have_committed(script: Script) -> None:
+    """An unknown attempt that only removes is not in the log where nothing was there."""
+    script.attempt(Set(b"x", None), outcome=UNKNOWN)
+    script.attempt(Set(b"x", None), Set(b"y", b"1"), outcome=UNKNOWN)
+    assert resolve_by_log(script.attempts, log()) == 1
+    assert [one.outcome for one in script.attempts][2:] == [UNKNOWN, FAILED]
+
+
+def test_a_removal_leaves_no_value(script: Script) -> None:
+    """A commit that left a value is not that of an attempt which only removes that key."""
+    script.attempt(Set(b"x", b"1"), outcome=UNKNOWN)
+    script.attempt(Set(b"x", None), outcome=UNKNOWN)
+    script.attempt(Erase(b"w", b"y"), outcome=UNKNOWN)
+    assert resolve_by_log(script.attempts, [*log(), (30, {b"x": b"1"})]) == 2
+    assert [one.writes_at for one in script.attempts][2:] == [30, 0, 0]
+
+
+def test_what_somebody_unknown_removed_is_gone(script: Script) -> None:
+    """Two may have removed it: whoever removes it after them finds nothing there."""
+    script.attempt(Set(b"x", b"1"), commits=30)
+    script.attempt(Set(b"x", None), outcome=UNKNOWN)
+    script.attempt(Set(b"x", None), outcome=UNKNOWN)
+    script.attempt(Set(b"x", None), Set(b"y", b"1"), commits=50)
+    base = [*log(), (30, {b"x": b"1"})]
+    assert found(script, [*base, (40, {b"x": None}), (50, {b"y": b"1"})]) == []
+    assert found(script, [*base, (50, {b"y": b"1"})]) == ["other-changes"]
+
+
 @pytest.mark.parametrize(
     ("changes", "found"),
     [

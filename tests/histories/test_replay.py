@@ -193,7 +193,17 @@ def test_own_writes_hide_what_is_below_them(script: Script) -> None:
     script.attempt(*own, scans=(right,), outcome=Outcome.FAILED)
     assert found(script) == {}
     script.attempt(*own, scans=(right._replace(entries=()),), outcome=Outcome.FAILED)
-    assert found(script) == {"stale-read": 1}
+    assert found(script) == {"stale-read": 1, "own-write-unseen": 1}
+
+
+@pytest.mark.parametrize("entries", [(), ((b"c", b"3"),), ((b"a", b"1"), (b"c", b"2"))])
+def test_own_writes_that_no_scan_shows(
+    script: Script, entries: tuple[tuple[bytes, bytes], ...]
+) -> None:
+    """Without any timestamp: what an attempt had set is there, what it had erased is not."""
+    wrong = Scanned(b"a", b"d", entries, after=2)
+    script.attempt(Erase(b"a", b"b"), Set(b"c", b"2"), scans=(wrong,), outcome=Outcome.FAILED)
+    assert found(script)["own-write-unseen"] == 1
 
 
 def test_nobody_is_accused_for_what_nobody_knows(script: Script) -> None:

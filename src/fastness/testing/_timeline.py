@@ -54,6 +54,10 @@ class Timeline:
         for effect in attempt.writes:
             self._apply(effect, timestamp, attempt.index)
 
+    def remove(self, key: bytes, timestamp: int) -> None:
+        """Commit what was written by nobody in particular: the key is gone."""
+        self._put(key, Version(timestamp, None, 0, -1))
+
     def _apply(self, effect: Effect, timestamp: int, writer: int) -> None:
         kind = type(effect)
         if kind is Erase:

@@ -98,7 +98,7 @@ def _resolve_by_elimination(
         settled = 0
         for one in list(left):
             places = fits[one.index]
-            if not places and not any(isinstance(done, Erase) for done in one.writes):
+            if not places and _left_behind(one.writes):
                 one.resolve(None)
             elif len(places) == 1 and rivals.count(places[0]) == 1:
                 one.resolve(places[0])
@@ -115,14 +115,25 @@ def _may_be_of(one: Attempt, timestamp: int, changes: Changes) -> bool:
     """Whether a commit in the log can be this attempt's."""
     if timestamp <= max(one.read_timestamp or 0, int.from_bytes(one.identity[:8], "big")):
         return False
-    if not all(any(_touches(effect, key) for effect in one.writes) for key in changes):
+    left = _left_behind(one.writes)
+    if not all(_explains(one.writes, left, key, value) for key, value in changes.items()):
         return False
     return all(
         key in changes
         and (changes[key] or b"").endswith(tail)
         and (inexact or changes[key] == tail)
-        for key, (tail, inexact) in _left_behind(one.writes).items()
+        for key, (tail, inexact) in left.items()
     )
+
+
+def _explains(
+    effects: Sequence[Effect], left: Mapping[bytes, object], key: bytes, value: bytes | None
+) -> bool:
+    """Whether effects that leave this behind may change a key to a value, or remove it."""
+    touching = [effect for effect in effects if _touches(effect, key)]
+    if value is None or key in left:
+        return bool(touching)
+    return any(isinstance(effect, StampKey) for effect in touching)
 
 
 def _left_behind(effects: Sequence[Effect]) -> dict[bytes, tuple[bytes, bool]]:
@@ -281,13 +292,15 @@ class _Judge:
                 yield self.timeline.outcome(effect, timestamp)[0]
 
     def _judge_stray(self, timestamp: int, changes: Changes) -> None:
-        """A commit that is nobody's."""
+        """A commit that is nobody's, or that of one of several."""
         for key, value in changes.items():
             versions = self.timeline.versions.get(key, [])
             expired = bool(versions) and versions[-1].at(timestamp) is None
             if (value is None and expired) or any(
                 _may_be_of(one, timestamp, changes) for one in self.doubtful
             ):
+                if value is None:
+                    self.timeline.remove(key, timestamp)
                 continue
             writer = self.writers.get((key, value))
             what = f"at {shown_moment(timestamp)} the log says {shown_bytes(key)} -> "

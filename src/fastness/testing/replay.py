@@ -48,6 +48,7 @@ _TITLES: Final = {
     "overtaken-read": "something read was no longer true at the commit timestamp",
     "stale-snapshot": "a read timestamp lies below what had been acknowledged before",
     "reordered-commit": "a commit timestamp lies below what had been acknowledged before",
+    "own-write-unseen": "an attempt did not find what it had written itself",
     "stale-read": "no moment that real time allows shows what was read",
 }
 
@@ -166,6 +167,8 @@ class _Replay:
         """The first moment from the frontier on at which everything read is true."""
         if not self.judges_reads or not (one.reads or one.scans or one.loose):
             return 0
+        for scan in one.scans:
+            self._require_own(one, scan)
         if any(self.unjudged.scan(scan) for scan in (*one.scans, *one.loose)):
             return 0
         reads = [(key, found) for key, found in one.reads if not self.unjudged.key(key)]
@@ -182,6 +185,22 @@ class _Replay:
                 moment = max(moment, holds)
             if moment == settled:
                 return moment
+
+    def _require_own(self, one: Attempt, scan: Scanned) -> None:
+        """Accuse a scan that does not show what its own attempt had set and erased before it.
+
+        Doing that once more to what was found must change nothing.
+        """
+        own = one.writes[: scan.after]
+        if not all(isinstance(effect, Set | Erase) for effect in own):
+            return
+        due = dict(overlaid(list(scan.entries), own, scan.begin, scan.end))
+        found = dict(scan.entries)
+        wrong = [key for key in sorted({*found, *due}) if found.get(key) != due.get(key)]
+        if wrong:
+            what = f"{one.name} found {shown_bytes(wrong[0])} -> {shown_bytes(found.get(wrong[0]))}"
+            what += f", and had itself left {shown_bytes(due.get(wrong[0]))} there"
+            self._accuse("own-write-unseen", (one,), what, wrong[0])
 
     def _points(self, scan: Scanned, own: Sequence[Effect]) -> list[tuple[bytes, bytes | None]]:
         """A scan as point reads: its entries, and the absence of every other key known.
