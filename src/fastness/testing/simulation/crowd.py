@@ -25,6 +25,8 @@ from fastness.testing.simulation.world import World
 
 OBSERVER = "client-1"
 """The client that only looks."""
+PAUSE_MAX = 5.0
+"""Of the pauses that one makes on average: whoever rests for too long seems to be stuck."""
 
 
 class Crowd:
@@ -108,7 +110,8 @@ class Crowd:
         while not self.stopping:
             if random.random() < 0.5:
                 workload = random.choice(self.workloads)
-            await asyncio.sleep(random.expovariate(1.0) * pace_s * random.choice((0.1, 0.5, 2.4)))
+            pause = min(random.expovariate(1.0), PAUSE_MAX) * random.choice((0.1, 0.5, 2.4))
+            await asyncio.sleep(pause * pace_s)
             try:
                 await workload.act(database, random)
             except UsageError as error:
