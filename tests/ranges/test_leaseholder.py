@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
+
 from fastness.encoding.intervals import SYSTEM_END
 from fastness.encoding.timestamps import from_milliseconds
 from fastness.errors import (
     Conflict,
     DiskFull,
+    InvalidKey,
     LimitExceeded,
     MaybeCommitted,
     Overloaded,
@@ -374,6 +377,28 @@ def test_stamped_keys_lock_their_interval_against_all_but_each_other() -> None:
     assert isinstance(found, ReadAnswer)
     stamps = [key[2:10] for key, _ in found.entries]
     assert stamps == [one.to_bytes(8, "big") for one in (first, second)]
+
+
+@pytest.mark.parametrize("prepared", [True, False])
+def test_a_stamp_must_be_known_to_come_above(prepared: bool) -> None:
+    """What its sender says is not believed: only what the range has seen is past."""
+    world = two_ranges()
+    seen = world.committed(world.commit({b"a": b"1"}))
+    for above, right in ((seen, True), (seen + (1 << 40), False)):
+        stamped = [Stamped(b"j/", b"", b"x", above=above)]
+        identity = world.identity(b"j")
+        answer = (
+            world.answer(world.prepare(identity, stamped_keys=stamped))
+            if prepared
+            else world.answer(world.commit(stamped_keys=stamped))
+        )
+        if not right:
+            assert isinstance(answer, InvalidKey)
+        elif isinstance(answer, Prepared):
+            assert answer.floor >= above
+        else:
+            assert isinstance(answer, Decision)
+            assert answer.timestamp > above
 
 
 def test_a_commit_waits_until_a_cached_copy_is_gone() -> None:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from fastness.encoding.intervals import SYSTEM_END
 from fastness.errors import InvalidKey
+from fastness.invariants import present
 from fastness.placement.descriptors import Descriptor, RangeMap
 from fastness.ranges.requests import Content, Stamped, Write, intervals_of, keys_of
 from fastness.transactions.content import (
@@ -95,11 +96,9 @@ def test_an_unknown_range_cuts_nothing() -> None:
 
 
 def test_a_stamp_lies_in_one_range() -> None:
-    """A border inside the interval of a stamp is refused, at either edge it is not."""
+    """In that at the end of its interval; above the border, where one cuts it."""
     stamped = [Stamped(b"q", b"/x", b"v"), Stamped(b"a", b"", b"v")]
     content = Content(stamped_keys=stamped)
-    with pytest.raises(InvalidKey, match="range border"):
-        cut(content, ranges(b"c", b"q\x06"))
     for border in (b"q", b"q\x80", b"r"):
         parts = cut(content, ranges(b"c", border))
         assert parts is not None
@@ -107,6 +106,31 @@ def test_a_stamp_lies_in_one_range() -> None:
             [stamped[1]],
             [stamped[0]],
         ]
+    for border, above in ((b"q\x06", 6 << 56), (b"q" + bytes(11), 1), (b"q\0\0\0\0\0\0\0\7/", 7)):
+        parts = cut(Content(stamped_keys=stamped[:1]), ranges(b"c", border))
+        assert parts is not None
+        ((descriptor, part),) = parts
+        (one,) = part.stamped_keys
+        assert (descriptor.begin, one.above) == (border, above)
+        assert border <= one.interval.begin < one.last < one.interval.end == b"q\x80"
+    with pytest.raises(InvalidKey, match="range border"):
+        cut(content, ranges(b"c", b"q\x7f" + b"\xff" * 8))
+
+
+@given(st.lists(st.binary(max_size=11), min_size=2, max_size=3, unique=True))
+def test_cutting_twice_is_cutting_once(rests: list[bytes]) -> None:
+    """A part cut again when its range was split is what it would have been."""
+    borders = sorted(b"q" + rest for rest in rests if rest < b"\x7f")
+    content = Content(stamped_keys=[Stamped(b"q", b"", b"v"), Stamped(b"x", b"", b"v")])
+    parts = cut(content, ranges(*borders))
+    assert parts is not None
+    for count in range(len(borders)):
+        again = [
+            piece
+            for part in present(cut(content, ranges(*borders[:count])), "known")
+            for piece in present(cut(part.content, ranges(*borders)), "known")
+        ]
+        assert [one.content for one in again] == [one.content for one in parts]
 
 
 def test_what_was_erased_before_a_stamp_is_counted_anew() -> None:

@@ -44,7 +44,15 @@ from fastness.ranges.range_commit import (
     requests_conflict,
     require_sizes,
 )
-from fastness.ranges.requests import CommitOne, Decision, Prepare, Prepared, intervals_of, keys_of
+from fastness.ranges.requests import (
+    CommitOne,
+    Content,
+    Decision,
+    Prepare,
+    Prepared,
+    intervals_of,
+    keys_of,
+)
 from fastness.ranges.rereading import Rereading, reread
 from fastness.ranges.shape import INTENT, encode_record
 
@@ -118,12 +126,9 @@ class Admission:
                 "committed",
                 transaction_id=identity,
             )
-        begin, end = self._owner.span
-        keys = keys_of(content)
-        if (keys and not (begin <= min(keys) and max(keys) < end)) or not all(
-            begin <= one[0] and one[1] <= end for one in intervals_of(content)
-        ):
-            return InvalidKey(f"{shown(identity)} names keys outside [{begin!r}, {end!r})")
+        misplaced = self._misplaced(content, identity)
+        if misplaced is not None:
+            return misplaced
         reads = content.read_keys or content.read_intervals
         if reads and content.read_timestamp < self._owner.prune_horizon:
             return SnapshotTooOld(
@@ -136,6 +141,23 @@ class Admission:
             if len(self._owner.locks) + self.locking >= self._owner.limits.prepared:
                 return Overloaded(
                     f"{self._owner.limits.prepared} transactions are prepared (the limit)"
+                )
+        return None
+
+    def _misplaced(self, content: Content, identity: TransactionId) -> InvalidKey | None:
+        """Why what it names does not lie here, or may come to lie elsewhere."""
+        begin, end = self._owner.span
+        keys = keys_of(content)
+        if (keys and not (begin <= min(keys) and max(keys) < end)) or not all(
+            begin <= one[0] and one[1] <= end for one in intervals_of(content)
+        ):
+            return InvalidKey(f"{shown(identity)} names keys outside [{begin!r}, {end!r})")
+        for stamped in content.stamped_keys:
+            if stamped.above > max(self._owner.range.visible, self._owner.closed):
+                return InvalidKey(
+                    f"a versionstamped key under {stamped.prefix!r} could fall to either side of "
+                    f"the range border at {begin!r}, which is a stamp of the future: merge the "
+                    "ranges, or use a prefix that no border cuts"
                 )
         return None
 

@@ -51,28 +51,40 @@ class Waiter(Protocol):
         ...
 
 
-def stamped_interval(prefix: bytes) -> KeyInterval:
-    """Every key a versionstamp after `prefix` may make: 63-bit timestamps begin below 0x80."""
-    return KeyInterval(prefix, prefix + b"\x80")
+def stamped_interval(prefix: bytes, above: Timestamp = 0) -> KeyInterval:
+    """Every key that the stamp of a commit above a timestamp may make after `prefix`.
+
+    Timestamps have 63 bits and begin below 0x80.
+    """
+    least = prefix + (above + 1).to_bytes(8, "big") if above else prefix
+    return KeyInterval(least, prefix + b"\x80")
 
 
 class StampedKey:
     """A write whose key holds the commit's versionstamp: prefix + stamp + suffix."""
 
-    __slots__ = ("erased_before", "prefix", "suffix", "value")
+    __slots__ = ("above", "erased_before", "prefix", "suffix", "value")
 
     def __init__(
-        self, prefix: bytes, suffix: bytes, value: bytes, *, erased_before: int = 0
+        self,
+        prefix: bytes,
+        suffix: bytes,
+        value: bytes,
+        *,
+        erased_before: int = 0,
+        above: Timestamp = 0,
     ) -> None:
         self.prefix = prefix
         self.suffix = suffix
         self.value = value
         self.erased_before = erased_before
         """How many intervals the commit had erased before: those after it may erase the key."""
+        self.above = above
+        """What the commit timestamp is known to be above."""
 
     def interval(self) -> KeyInterval:
         """Every key the stamp may yet make."""
-        return stamped_interval(self.prefix)
+        return stamped_interval(self.prefix, self.above)
 
 
 class Commit:

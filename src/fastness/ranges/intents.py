@@ -79,7 +79,7 @@ def resolved_writes(intent: Intent, timestamp: Timestamp) -> CommittedWrites:
 def clip_intent(intent: Intent, interval: KeyInterval) -> Intent | None:
     """The part of an intent inside a child's interval; `None` where nothing of it lies there.
 
-    A stamped key's interval lies wholly in one child: no split falls inside one.
+    A stamped key's interval lies wholly in one child: no split falls inside that of an intent.
     """
 
     def inside(key: bytes) -> bool:

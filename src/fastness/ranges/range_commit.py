@@ -17,7 +17,7 @@ from fastness.ranges.commit import Commit, StampedKey
 from fastness.ranges.intents import Intent
 from fastness.ranges.locks import Footprint
 from fastness.ranges.ports import Caller
-from fastness.ranges.requests import CommitOne, Content, Interval, Prepare, Stamped, Write
+from fastness.ranges.requests import CommitOne, Content, Interval, Prepare, Write
 from fastness.storage import cells
 
 
@@ -87,7 +87,13 @@ class RangeCommit(Commit):
             }
         if content.stamped_keys:
             self.stamped_keys = [
-                StampedKey(one.prefix, one.suffix, one.value, erased_before=one.erased_before)
+                StampedKey(
+                    one.prefix,
+                    one.suffix,
+                    one.value,
+                    erased_before=one.erased_before,
+                    above=one.above,
+                )
                 for one in content.stamped_keys
             ]
         self.stamped_values = content.stamped_values or None
@@ -119,10 +125,7 @@ class RangeCommit(Commit):
             read_intervals=content.read_intervals,
             writes=writes,
             erased=content.erased,
-            stamped_keys=[
-                Stamped(one.prefix, one.suffix, one.value, one.erased_before)
-                for one in content.stamped_keys
-            ],
+            stamped_keys=content.stamped_keys,
             stamped_values=content.stamped_values,
             write_keys=content.write_keys,
             write_intervals=content.write_intervals,

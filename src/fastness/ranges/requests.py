@@ -23,10 +23,13 @@ Anything may be answered by a `Refusal`, which carries an error of the one taxon
 
 from __future__ import annotations
 
+from typing import Annotated, Self
+
 import msgspec
+from msgspec.structs import replace
 
 from fastness.encoding.intervals import KeyInterval
-from fastness.encoding.timestamps import Timestamp
+from fastness.encoding.timestamps import TIMESTAMP_MAX, Timestamp
 from fastness.ranges.commit import stamped_interval
 from fastness.ranges.identity import TransactionId
 
@@ -110,11 +113,29 @@ class Stamped(msgspec.Struct, frozen=True, array_like=True):
     suffix: bytes
     value: bytes
     erased_before: int = 0
+    above: Annotated[Timestamp, msgspec.Meta(ge=0, le=TIMESTAMP_MAX)] = 0
+    """The commit must lie above it, which the range makes sure of before it promises anything."""
 
     @property
     def interval(self) -> KeyInterval:
         """Every key the stamp may yet make."""
-        return stamped_interval(self.prefix)
+        return stamped_interval(self.prefix, self.above)
+
+    @property
+    def last(self) -> bytes:
+        """A key at the end of the interval: whichever range holds it takes the write."""
+        return self.prefix + TIMESTAMP_MAX.to_bytes(8, "big")
+
+    def within(self, begin: bytes) -> Self:
+        """The same in a range that begins there, and holds the end of the interval.
+
+        What lies below a border inside the interval was stamped before, if the border itself
+        lies in the past: as it does where it was made of a key that was there.
+        """
+        if begin <= self.interval.begin:
+            return self
+        stamp = begin.removeprefix(self.prefix)[:8].ljust(8, b"\0")
+        return replace(self, above=max(1, int.from_bytes(stamp, "big")))
 
 
 class Content(msgspec.Struct, frozen=True, array_like=True):

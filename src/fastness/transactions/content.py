@@ -1,14 +1,16 @@
 """Cutting what a transaction read and wrote at the borders of ranges. Pure.
 
 A `Content` with everything in it is cut into one `Content` per range it touches. Intervals are
-split where a range ends; a versionstamped key cannot be split, as its key is not known yet, so
-the whole interval its stamp may take must lie in one range.
+split where a range ends. Of a versionstamped key the stamp is not known yet, only that it comes
+after all that were given out: it goes to the range at the end of the interval it may lie in.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left
 from typing import NamedTuple
+
+from msgspec.structs import replace
 
 from fastness.encoding.intervals import KeyInterval
 from fastness.errors import InvalidKey
@@ -31,7 +33,7 @@ def anchor_key(content: Content) -> bytes:
     begins += content.write_keys
     begins += [begin for begin, _end in content.erased]
     begins += [begin for begin, _end in content.write_intervals]
-    begins += [stamped.prefix for stamped in content.stamped_keys]
+    begins += [stamped.last for stamped in content.stamped_keys]
     return min(begins)
 
 
@@ -53,8 +55,15 @@ def written_intervals(content: Content) -> list[Interval]:
 def cut(content: Content, ranges: RangeMap) -> list[Part] | None:
     """The parts in key order; `None` while some key's range is not known.
 
-    `InvalidKey` where a versionstamped key could fall into either of two ranges.
+    A versionstamped key goes to the range that holds the last one its stamp may make: where a
+    border cuts the interval, what lies below it is of stamps that were. `InvalidKey` where no
+    stamp there ever is, or will be, above the border.
     """
+    if content.stamped_keys:
+        stamped = [_placed(one, ranges) for one in content.stamped_keys]
+        content = replace(content, stamped_keys=[one for one in stamped if one is not None])
+        if len(content.stamped_keys) < len(stamped):
+            return None
     keys = keys_of(content)
     intervals = intervals_of(content)
     if len(keys) == 1 and not intervals:
@@ -70,8 +79,6 @@ def cut(content: Content, ranges: RangeMap) -> list[Part] | None:
     touched = _touched(keys, intervals, ranges)
     if touched is None:
         return None
-    for stamped in content.stamped_keys:
-        _require_one_range(stamped, ranges)
     return [
         Part(descriptor, clip(content, descriptor.interval))
         for _begin, descriptor in sorted(touched.items())
@@ -100,14 +107,17 @@ def _touched(
     return touched
 
 
-def _require_one_range(stamped: Stamped, ranges: RangeMap) -> None:
-    interval = stamped.interval
-    borders = [one.begin for one in ranges.overlapping(interval) if one.begin > interval.begin]
-    if borders:
+def _placed(stamped: Stamped, ranges: RangeMap) -> Stamped | None:
+    """A stamped write as the range takes it in which it must fall; `None`: it is not known."""
+    holder = ranges.holder_of(stamped.last)
+    if holder is None:
+        return None
+    if holder.end < stamped.interval.end:
         raise InvalidKey(
             f"a versionstamped key under {stamped.prefix!r} could fall to either side of the range "
-            f"border at {borders[0]!r}: use a prefix that no border cuts, or merge the ranges"
+            f"border at {holder.end!r}: use a prefix that no border cuts, or merge the ranges"
         )
+    return stamped.within(holder.begin)
 
 
 def clip(content: Content, interval: KeyInterval) -> Content:
@@ -117,9 +127,9 @@ def clip(content: Content, interval: KeyInterval) -> Content:
     atomics = {key: chain for key, chain in content.atomics.items() if begin <= key < end}
     values = {key: parts for key, parts in content.stamped_values.items() if begin <= key < end}
     stamped = [
-        Stamped(one.prefix, one.suffix, one.value, _erased_before(one, content, interval))
+        replace(one.within(begin), erased_before=_erased_before(one, content, interval))
         for one in content.stamped_keys
-        if begin <= one.prefix < end
+        if begin <= one.last < end
     ]
     return Content(
         read_timestamp=content.read_timestamp,

@@ -317,7 +317,7 @@ class CommitMachine:
                     descriptor.generation,
                     self.id,
                     self._priority,
-                    self._content,
+                    parts[0].content,
                     self._lease_of(descriptor.range_id),
                 ),
             )
@@ -343,7 +343,8 @@ class CommitMachine:
             place = self._participants.index(one)
             pieces = [one] if len(parts) == 1 else [_Participant(part) for part in parts]
             self._participants[place : place + 1] = pieces
-            for piece, (descriptor, _content) in zip(pieces, parts, strict=True):
+            for piece, (descriptor, content) in zip(pieces, parts, strict=True):
+                piece.content = content
                 if not descriptor.holder or descriptor == tried:
                     effects += self._pause()
                 else:

@@ -169,6 +169,31 @@ def test_versionstamps(stage: Play) -> None:
     stage(scenario)
 
 
+def test_a_journal_goes_on_when_its_range_is_split(stage: Play) -> None:
+    """Entries go to the range of the newest ones: alone, with others, and more than once."""
+
+    async def scenario(scene: Stage) -> None:
+        async with scene.client() as db:
+
+            async def add(*more: bytes) -> bytes:
+                async with db.transaction() as tx:
+                    tx.set_versionstamped_key(b"j/", b"e")
+                    for key in more:
+                        tx.set(key, b"1")
+                return tx.versionstamp()
+
+            stamps = [await add() for _ in range(4)]
+            await scene.split(b"j/" + stamps[1])
+            stamps += [await add(), await add(b"a"), await add(b"a", b"z")]
+            await scene.split(b"j/" + stamps[5])
+            stamps += [await add(b"a"), await add()]
+            assert stamps == sorted(stamps)
+            found = (await db.scan(b"j/", b"j0")).entries
+            assert [key for key, _ in found] == [b"j/" + stamp for stamp in stamps]
+
+    stage(scenario)
+
+
 def test_time_travel(stage: Play) -> None:
     """The past is read at a timestamp or a moment; the future, and what is no time, is refused."""
 

@@ -31,8 +31,9 @@ from fastness.placement.cluster_view import decode_descriptor
 from fastness.placement.coordinator import RANGES
 from fastness.placement.descriptors import Descriptor
 from fastness.ranges.shape import MOVED, MOVING
+from fastness.testing._timeline import stamp
 from fastness.testing.history import Outcome
-from fastness.testing.ledger import Ledger, Set
+from fastness.testing.ledger import Ledger, Set, StampKey
 from fastness.testing.recording import RecordedDatabase, RecordedTransaction
 from fastness.testing.simulation.crowd import Crowd
 from fastness.testing.simulation.followers import Follower
@@ -210,6 +211,10 @@ class SimulatedCluster:
         for _ in range(20):
             one = attempts[-random.randint(1, min(200, len(attempts)))]
             keys = [effect.key for effect in one.writes if isinstance(effect, Set)]
+            if one.commit_timestamp:
+                entries = [effect for effect in one.writes if isinstance(effect, StampKey)]
+                made = stamp(one.commit_timestamp)
+                keys += [effect.prefix + made + effect.suffix for effect in entries]
             if keys:
                 return random.choice(keys)
         return random.choice(PLACES)
