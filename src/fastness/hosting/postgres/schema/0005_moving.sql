@@ -53,8 +53,12 @@ CREATE FUNCTION fastness.versions(
             FROM version v GROUP BY v.whole
         ) AS s WINDOW in_order AS (ORDER BY s.whole ROWS UNBOUNDED PRECEDING)
     ), cut AS (
-        SELECT min(s.whole) AS rest FROM sized s
-        WHERE s.place > most OR (s.place > 1 AND s.before >= bytes_max)
+        -- There is no min(bytea) before PostgreSQL 18.
+        SELECT (
+            SELECT s.whole FROM sized s
+            WHERE s.place > most OR (s.place > 1 AND s.before >= bytes_max)
+            ORDER BY s.whole LIMIT 1
+        ) AS rest
     )
     SELECT 0, NULL::bytea, r.number, r.prune_horizon, NULL::int8, NULL::bytea
     FROM fastness.ranges r WHERE r.range_id = id
