@@ -64,18 +64,32 @@ def test_erased_intervals_overtake_keys_and_intervals() -> None:
         st.tuples(
             st.sets(st.sampled_from([bytes([letter]) for letter in b"abcdefgh"]), max_size=4),
             st.lists(st.sampled_from([KeyInterval(A, C), KeyInterval(b"c", b"f")]), max_size=1),
+            st.integers(0, 6),
         ),
         max_size=30,
     ),
     st.integers(1, 12),
 )
-def test_it_agrees_with_a_list_of_everything(batches: list[Written], keys_max: int) -> None:
-    """At or above the mark every answer is exact, however runs were merged; it stays bounded."""
-    history = [(10 + number, *written) for number, written in enumerate(batches, start=1)]
-    recent = remembered(
-        *((last, (keys, intervals)) for last, keys, intervals in history), keys_max=keys_max
-    )
-    assert recent.newest == 10 + len(batches)
+def test_it_agrees_with_a_list_of_everything(
+    batches: list[tuple[set[bytes], list[KeyInterval], int]], keys_max: int
+) -> None:
+    """At or above the mark every answer is exact, however runs were merged; it stays bounded.
+
+    A batch that is late is a resolved intent: written below what was added before, but above
+    every other write of its keys, which were locked.
+    """
+    recent = RecentWrites(low_water=10, keys_max=keys_max)
+    history: list[tuple[Timestamp, set[bytes], list[KeyInterval]]] = []
+    newest: dict[bytes, Timestamp] = {}
+    for number, (keys, intervals, late) in enumerate(batches, start=1):
+        written_at = max(11, 10 + number - late)
+        locked = {key for key in keys if newest.get(key, 0) < written_at}
+        newest.update(dict.fromkeys(locked, written_at))
+        recent.add(locked, intervals, max(recent.newest, written_at), written_at=written_at)
+        history.append((written_at, locked, intervals))
+        if late % 2:
+            # Asking makes a run of what was added.
+            recent.touches(KeyInterval(A, C), recent.low_water)
     for since in range(recent.low_water, recent.newest + 1):
         for key in (bytes([letter]) for letter in b"abcdefghi"):
             winners = [
@@ -89,6 +103,17 @@ def test_it_agrees_with_a_list_of_everything(batches: list[Written], keys_max: i
             assert recent.touches(point, since) == bool(winners)
             named = recent.overwritten({key}, [], since)
             assert named is None or (named.key == key and named.winner in winners)
+
+
+def test_a_late_write_is_forgotten_with_an_older_run_and_asked_for_in_a_newer_one() -> None:
+    """A resolved intent may lie below the mark at once, while its key stays listed."""
+    recent = remembered((20, batch_of(A)), (30, batch_of(B)), keys_max=3)
+    assert recent.overwritten(set(), [KeyInterval(A, C)], 10) == (A, 20)
+    recent.add([A], [], 30, written_at=25)
+    recent.add([C], [], 40)
+    assert recent.low_water == 30
+    assert recent.overwritten(set(), [KeyInterval(A, B)], 30) is None
+    assert recent.overwritten(set(), [KeyInterval(A, b"d")], 30) == (C, 40)
 
 
 def test_memory_is_bounded_and_the_mark_rises_with_what_is_forgotten() -> None:

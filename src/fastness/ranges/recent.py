@@ -178,8 +178,10 @@ class RecentWrites:
                 key = keys[place]
                 if key >= read.end:
                     break
-                if written[key] > since:
-                    return Overwritten(key, written[key])
+                # Gone is one that an older run took along: a resolved intent, written below it.
+                winner = written.get(key, 0)
+                if winner > since:
+                    return Overwritten(key, winner)
         return None
 
     def touches(self, interval: KeyInterval, since: Timestamp) -> bool:
