@@ -5,10 +5,10 @@
 What is modelled. A journal is an interval of keys that end in a stamp. T, across ranges, and U, of
 one range, append to it; T is prepared with a floor, decided, and applied some time later.
 Whatever a stamp may become is one interval, which each locks, invalidates and, prepared,
-keeps as its intent. Such locks admit each other, and nothing else. V scans the journal at R_V
-and writes something else; it is validated when it joins, and waits for what may change its scan.
-P erases the journal. S scans it at R. G is served the cached scan of the journal. The range
-may split in the middle of the interval, at stamp 2.
+keeps as its intent, from its floor on. Such locks admit each other, and nothing else. V scans the
+journal at R_V and writes something else; it is validated when it joins, and waits for what may
+change its scan. P erases the journal. S scans it at R. G is served the cached scan of the journal.
+The range may split at stamp 2, where that does not lie inside the interval.
 
 What is promised:
 
@@ -107,8 +107,8 @@ def steps(world: World, without: Rule | None) -> Steps[World]:
     else:
         yield from _scans_and_writes(world, without)
         yield from _erases(world, without)
-    if without is Rule.NO_SPLIT_INSIDE:
-        yield from _splits(world)
+    if not world.caching:
+        yield from _splits(world, without)
 
 
 def _entries(world: World, at: int) -> dict[str, int]:
@@ -274,11 +274,17 @@ def _caches(world: World) -> Steps[World]:
         yield f"G is served {_told(seen)} from the cache", world._replace(history=history)
 
 
-def _splits(world: World) -> Steps[World]:
-    """The range splits, T's intent stays in the left child, and the right one is scanned."""
-    if world.across.pending and not world.split:
+def _splits(world: World, without: Rule | None) -> Steps[World]:
+    """The range splits under T's intent, which goes where its interval begins; one child is read.
+
+    Above its floor the intent's interval may lie in the right child whole: then it goes there.
+    """
+    inside = world.across.floor + 1 < SPLIT_AT
+    pending = world.across.pending
+    if pending and not world.split and (not inside or without is Rule.NO_SPLIT_INSIDE):
         yield f"the range splits at stamp {SPLIT_AT}", world._replace(split=True)
-    if world.split and not world.right_scanned:
+    waits = pending and not inside
+    if world.split and not world.right_scanned and not waits:
         at = world.clock + 1
         yield f"the right child is scanned at R={at}", world._replace(clock=at, right_scanned=at)
 

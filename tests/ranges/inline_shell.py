@@ -267,9 +267,24 @@ def first_key(content: Content) -> bytes:
     """Some key of a content."""
     keys = [write.key for write in content.writes]
     keys += [*content.atomics, *content.read_keys, *content.stamped_values]
-    keys += [one.prefix for one in content.stamped_keys]
+    keys += [one.first for one in content.stamped_keys]
     keys += [one[0] for one in (*content.erased, *content.read_intervals)]
     return keys[0]
+
+
+def split(world: World, key: bytes) -> None:
+    """Split range 1 at `key` into ranges 1 and 9."""
+    leaseholder = world.ranges[1].leaseholder
+    leaseholder.pause(
+        lambda: leaseholder.split(
+            key,
+            9,
+            lambda state, shape: world.adopt(state, shape).leaseholder.allow_commits(),
+        )
+    )
+    world.run()
+    leaseholder.resume()
+    world.run()
 
 
 class Shell:

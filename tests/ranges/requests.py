@@ -9,7 +9,7 @@ from fastness.encoding import counters
 from fastness.encoding.intervals import KeyInterval
 from fastness.encoding.timestamps import Timestamp
 from fastness.limits import Limits
-from fastness.ranges import AtomicKind, AtomicOperation, Commit, Range, StampedKey
+from fastness.ranges import AtomicKind, AtomicOperation, Commit, Range, Stamped
 from fastness.storage.contract import Batch, RangeState
 
 _numbers = count(1)
@@ -23,7 +23,7 @@ def request(  # noqa: PLR0913 - every part of a request, each by its name
     writes: Mapping[bytes, bytes | None] | None = None,
     erased: Sequence[tuple[bytes, bytes]] = (),
     additions: Mapping[bytes, Sequence[int]] | None = None,
-    stamped: Sequence[StampedKey] = (),
+    stamped: Sequence[Stamped] = (),
     alive_until: Timestamp = 0,
     age: int | None = None,
     size: int = 1,

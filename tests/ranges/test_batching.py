@@ -7,7 +7,7 @@ from dataclasses import replace
 from fastness.encoding import counters
 from fastness.errors import Conflict, InvalidEncoding, LimitExceeded
 from fastness.limits import KEY_SPACE_BYTES_MAX, Limits
-from fastness.ranges import AtomicKind, AtomicOperation, Commit, CommitState, StampedKey
+from fastness.ranges import AtomicKind, AtomicOperation, Commit, CommitState, Stamped
 from fastness.ranges.batching import assemble, versionstamp
 from fastness.storage import cells
 from fastness.storage.contract import CommittedWrites
@@ -150,7 +150,7 @@ def test_smaller_and_larger_and_cleared() -> None:
 
 def test_versionstamps_are_filled_in() -> None:
     """Keys and values get the stamp of their own member."""
-    commit = request(stamped=[StampedKey(b"log/", b"!", b"v"), StampedKey(b"index/", b"", b"w")])
+    commit = request(stamped=[Stamped(b"log/", b"!", b"v"), Stamped(b"index/", b"", b"w")])
     commit.stamped_values = {b"last": (b"<", b">")}
     (writes,) = written([commit])
     stamp = versionstamp(100)
@@ -164,8 +164,8 @@ def test_versionstamps_are_filled_in() -> None:
 def test_a_stamped_key_that_grew_too_long_is_refused() -> None:
     """The limit holds for the key as it is stored, with the longest key space before it."""
     fits, longer = b"x" * (KEY_SPACE_BYTES_MAX + 1), b"x" * (KEY_SPACE_BYTES_MAX + 2)
-    assert written([request(stamped=[StampedKey(b"long/", fits, b"v")])])
-    commit = request(stamped=[StampedKey(b"long/", longer, b"v")])
+    assert written([request(stamped=[Stamped(b"long/", fits, b"v")])])
+    commit = request(stamped=[Stamped(b"long/", longer, b"v")])
     assert written([commit]) == []
     assert isinstance(commit.error, LimitExceeded)
     assert "versionstamped key of 273 bytes exceeds key_bytes=16" in str(commit.error)

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import pytest
-
 from fastness.encoding.intervals import SYSTEM_END
 from fastness.encoding.timestamps import from_milliseconds
 from fastness.errors import (
     Conflict,
     DiskFull,
-    InvalidKey,
     LimitExceeded,
     MaybeCommitted,
     Overloaded,
@@ -30,11 +27,9 @@ from fastness.ranges.requests import (
     Prepared,
     Read,
     ReadAnswer,
-    Scan,
-    Stamped,
     Write,
 )
-from tests.ranges.inline_shell import World, small, two_ranges
+from tests.ranges.inline_shell import World, small, split, two_ranges
 
 ADD_ONE = [(1, (1).to_bytes(8, "little"))]
 
@@ -357,50 +352,6 @@ def test_an_atomic_operation_that_cannot_be_done_leaves_no_lock() -> None:
     assert isinstance(world.answer(world.commit({b"n": b"x"})), Decision)
 
 
-def test_stamped_keys_lock_their_interval_against_all_but_each_other() -> None:
-    """H12: the key is unknown until the decision."""
-    world = two_ranges()
-    one, other = world.identity(b"j"), world.identity(b"j")
-    stamped = [Stamped(b"j/", b"", b"x")]
-    assert isinstance(world.answer(world.prepare(one, stamped_keys=stamped)), Prepared)
-    assert isinstance(
-        world.answer(world.prepare(other, stamped_keys=stamped, priority=world.issued + 9)),
-        Prepared,
-    )
-    scan = world.read(scan=Scan(b"j/", b"j0", 10))
-    assert world.answer(scan) is None
-    first = world.committed(world.decide(one, world.draw()))
-    second = world.committed(world.decide(other, world.draw()))
-    answer = world.answer(scan)
-    assert isinstance(answer, Pending)
-    found = world.answer(world.read(scan=Scan(b"j/", b"j0", 10)))
-    assert isinstance(found, ReadAnswer)
-    stamps = [key[2:10] for key, _ in found.entries]
-    assert stamps == [one.to_bytes(8, "big") for one in (first, second)]
-
-
-@pytest.mark.parametrize("prepared", [True, False])
-def test_a_stamp_must_be_known_to_come_above(prepared: bool) -> None:
-    """What its sender says is not believed: only what the range has seen is past."""
-    world = two_ranges()
-    seen = world.committed(world.commit({b"a": b"1"}))
-    for above, right in ((seen, True), (seen + (1 << 40), False)):
-        stamped = [Stamped(b"j/", b"", b"x", above=above)]
-        identity = world.identity(b"j")
-        answer = (
-            world.answer(world.prepare(identity, stamped_keys=stamped))
-            if prepared
-            else world.answer(world.commit(stamped_keys=stamped))
-        )
-        if not right:
-            assert isinstance(answer, InvalidKey)
-        elif isinstance(answer, Prepared):
-            assert answer.floor >= above
-        else:
-            assert isinstance(answer, Decision)
-            assert answer.timestamp > above
-
-
 def test_a_commit_waits_until_a_cached_copy_is_gone() -> None:
     """No timestamp is drawn before the acknowledgement, or the end of that lease."""
     world = World()
@@ -558,21 +509,6 @@ def test_every_queue_has_its_limit() -> None:
     world.decide(identity, world.draw())
     assert world.values(reads[0]) == [b"1"]
     assert isinstance(world.answer(world.commit({b"q": b""})), Decision)
-
-
-def split(world: World, key: bytes) -> None:
-    """Split range 1 at `key` into ranges 1 and 9."""
-    leaseholder = world.ranges[1].leaseholder
-    leaseholder.pause(
-        lambda: leaseholder.split(
-            key,
-            9,
-            lambda state, shape: world.adopt(state, shape).leaseholder.allow_commits(),
-        )
-    )
-    world.run()
-    leaseholder.resume()
-    world.run()
 
 
 def merge(world: World) -> None:

@@ -10,7 +10,7 @@ from fastness.encoding.intervals import KeyInterval
 from fastness.errors import Conflict, MaybeCommitted, Overloaded, StoreUnavailable
 from fastness.invariants import InvariantViolation, present
 from fastness.limits import Limits
-from fastness.ranges import CommitState, StampedKey, versionstamp
+from fastness.ranges import CommitState, Stamped, versionstamp
 from tests.ranges.requests import committed, new_range, request, written
 
 A, B, C = b"a", b"b", b"c"
@@ -122,7 +122,7 @@ def test_a_commit_that_found_a_value_alive_must_commit_before_its_expiry() -> No
     assert owned.applied() == [early, late]
     assert early.state is CommitState.COMMITTED
     assert isinstance(late.error, Conflict)
-    assert "expired at 11" in str(late.error)
+    assert "not below 11, where a value it found alive expires" in str(late.error)
 
 
 def test_an_interval_read_meets_keys_intervals_and_stamps() -> None:
@@ -131,7 +131,7 @@ def test_an_interval_read_meets_keys_intervals_and_stamps() -> None:
     for writer in (
         request(writes={C: b"1"}),
         request(erased=[(b"c", b"z")]),
-        request(stamped=[StampedKey(b"c", b"", b"1")]),
+        request(stamped=[Stamped(b"c", b"", b"1")]),
     ):
         owned = new_range()
         owned.submit(writer)
@@ -276,6 +276,6 @@ def test_a_versionstamp_is_the_timestamp_and_its_order() -> None:
     assert versionstamp(1) < versionstamp(2) < versionstamp(1 << 60)
     assert len(versionstamp(7)) == 10
     owned = new_range()
-    owned.submit(request(stamped=[StampedKey(b"log/", b"/x", b"v")]))
+    owned.submit(request(stamped=[Stamped(b"log/", b"/x", b"v")]))
     batch = present(written(owned, 7), "one member")
     assert batch.commits[0].writes == {b"log/" + versionstamp(7) + b"/x": b"v"}

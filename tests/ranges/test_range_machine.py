@@ -24,7 +24,7 @@ from fastness.encoding.intervals import KeyInterval
 from fastness.errors import Conflict, MaybeCommitted, StoreUnavailable
 from fastness.invariants import present
 from fastness.limits import Limits
-from fastness.ranges import Commit, CommitState, Reservation, StampedKey, versionstamp
+from fastness.ranges import Commit, CommitState, Reservation, Stamped, versionstamp
 from fastness.storage import cells
 from fastness.storage.contract import Batch
 from tests.ranges.requests import new_range, request
@@ -265,9 +265,7 @@ class RangeMachine(RuleBasedStateMachine):
     def submit_stamped(self, *, at: int, reads: list[bytes]) -> None:
         """A key that will hold the versionstamp."""
         self.submit_request(
-            request(
-                at=self.snapshot(at), reads=reads, stamped=[StampedKey(STAMP_PREFIX, b"", b"1")]
-            )
+            request(at=self.snapshot(at), reads=reads, stamped=[Stamped(STAMP_PREFIX, b"", b"1")])
         )
 
     def snapshot(self, ago: int) -> int:

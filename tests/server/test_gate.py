@@ -13,6 +13,7 @@ from fastness.errors import (
     RateLimited,
     Unauthenticated,
 )
+from fastness.ranges.commit import Stamped
 from fastness.ranges.identity import transaction_id
 from fastness.ranges.requests import (
     Ask,
@@ -26,7 +27,6 @@ from fastness.ranges.requests import (
     Reserve,
     Resolve,
     Scan,
-    Stamped,
     Write,
 )
 from fastness.runtime import ManualClock

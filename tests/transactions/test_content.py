@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from fastness.encoding.intervals import SYSTEM_END
-from fastness.errors import InvalidKey
 from fastness.invariants import present
 from fastness.placement.descriptors import Descriptor, RangeMap
-from fastness.ranges.requests import Content, Stamped, Write, intervals_of, keys_of
+from fastness.ranges.commit import Stamped
+from fastness.ranges.requests import Content, Write, intervals_of, keys_of
 from fastness.transactions.content import (
     anchor_key,
     cut,
@@ -95,33 +94,37 @@ def test_an_unknown_range_cuts_nothing() -> None:
     assert cut(Content(read_intervals=[(b"f", b"g")], read_keys=[b"a"]), known) is not None
 
 
-def test_a_stamp_lies_in_one_range() -> None:
-    """In that at the end of its interval; above the border, where one cuts it."""
-    stamped = [Stamped(b"q", b"/x", b"v"), Stamped(b"a", b"", b"v")]
-    content = Content(stamped_keys=stamped)
-    for border in (b"q", b"q\x80", b"r"):
-        parts = cut(content, ranges(b"c", border))
-        assert parts is not None
-        assert [part.stamped_keys for _, part in parts if part.stamped_keys] == [
-            [stamped[1]],
-            [stamped[0]],
-        ]
-    for border, above in ((b"q\x06", 6 << 56), (b"q" + bytes(11), 1), (b"q\0\0\0\0\0\0\0\7/", 7)):
-        parts = cut(Content(stamped_keys=stamped[:1]), ranges(b"c", border))
-        assert parts is not None
-        ((descriptor, part),) = parts
-        (one,) = part.stamped_keys
-        assert (descriptor.begin, one.above) == (border, above)
-        assert border <= one.interval.begin < one.last < one.interval.end == b"q\x80"
-    with pytest.raises(InvalidKey, match="range border"):
-        cut(content, ranges(b"c", b"q\x7f" + b"\xff" * 8))
+rests = st.binary(max_size=11).filter(lambda rest: rest < b"\x80")
 
 
-@given(st.lists(st.binary(max_size=11), min_size=2, max_size=3, unique=True))
-def test_cutting_twice_is_cutting_once(rests: list[bytes]) -> None:
+@given(st.lists(rests, unique=True, max_size=4), st.integers(0, 1 << 62), st.integers(1, 1 << 62))
+@example([b"meta"], 5, 1)
+@example([bytes(7) + b"\7", bytes(7) + b"\7\0\0/x"], 6, 1)
+def test_a_stamp_lies_in_the_range_it_was_sent_to(
+    behind: list[bytes], above: int, later: int
+) -> None:
+    """Whatever keys under its prefix are borders: between its two bounds the key lies inside."""
+    stamped = Stamped(b"q", b"/x", b"v", above=above)
+    borders = sorted(b"q" + rest for rest in behind)
+    parts = cut(Content(stamped_keys=[stamped]), ranges(*borders))
+    assert parts is not None
+    ((descriptor, part),) = parts
+    assert part.stamped_keys == [stamped]
+    limit = stamped.limit_at(descriptor.end)
+    for timestamp in {above + 1, above + later, limit - 1, limit} - {0, -1}:
+        key = b"q" + timestamp.to_bytes(8, "big") + bytes(2) + b"/x"
+        if timestamp > above and (not limit or timestamp < limit):
+            assert descriptor.begin <= key < descriptor.end
+        elif timestamp == limit and len(descriptor.end) < 9:
+            assert key >= descriptor.end
+
+
+@given(st.lists(rests, min_size=2, max_size=3, unique=True), st.integers(0, 1 << 62))
+def test_cutting_twice_is_cutting_once(behind: list[bytes], above: int) -> None:
     """A part cut again when its range was split is what it would have been."""
-    borders = sorted(b"q" + rest for rest in rests if rest < b"\x7f")
-    content = Content(stamped_keys=[Stamped(b"q", b"", b"v"), Stamped(b"x", b"", b"v")])
+    borders = sorted(b"q" + rest for rest in behind)
+    stamped = [Stamped(b"q", b"", b"v", above=above), Stamped(b"x", b"", b"v", above=above)]
+    content = Content(stamped_keys=stamped)
     parts = cut(content, ranges(*borders))
     assert parts is not None
     for count in range(len(borders)):
@@ -131,6 +134,8 @@ def test_cutting_twice_is_cutting_once(rests: list[bytes]) -> None:
             for piece in present(cut(part.content, ranges(*borders)), "known")
         ]
         assert [one.content for one in again] == [one.content for one in parts]
+        for wide in present(cut(content, ranges(*borders[:count])), "known"):
+            assert is_within(wide.content, content, wide.descriptor.interval)
 
 
 def test_what_was_erased_before_a_stamp_is_counted_anew() -> None:

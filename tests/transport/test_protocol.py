@@ -16,7 +16,8 @@ from fastness import errors
 from fastness.errors import FastnessError
 from fastness.limits import Limits
 from fastness.placement.descriptors import Descriptor
-from fastness.ranges.requests import Content, Scan, Stamped, Write
+from fastness.ranges.commit import Stamped
+from fastness.ranges.requests import Content, Scan, Write
 from fastness.server.roles import ALLOWED
 from fastness.transport.framing import HEADER_BYTES, FrameSplitter
 from fastness.wire.figures import StoreFigures, TokenUse

@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from fastness.placement.descriptors import Descriptor
+from fastness.ranges.commit import Stamped
 from fastness.ranges.requests import (
     Ask,
     CommitOne,
@@ -34,7 +35,6 @@ from fastness.ranges.requests import (
     Resolve,
     Resolved,
     Scan,
-    Stamped,
     Write,
 )
 from fastness.transport.framing import CONTROL, HEADER_BYTES, control_frame, message_frame

@@ -15,7 +15,7 @@ from fastness.ranges.commit import (
     JOINED,
     Commit,
     CommitState,
-    StampedKey,
+    Stamped,
     Waiter,
 )
 from fastness.ranges.range import Range, conflict_of
@@ -31,7 +31,7 @@ __all__ = [
     "CommitState",
     "Range",
     "Reservation",
-    "StampedKey",
+    "Stamped",
     "Waiter",
     "conflict_of",
     "evaluate",

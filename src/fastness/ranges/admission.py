@@ -51,7 +51,7 @@ from fastness.ranges.requests import (
     Prepare,
     Prepared,
     intervals_of,
-    keys_of,
+    places_of,
 )
 from fastness.ranges.rereading import Rereading, reread
 from fastness.ranges.shape import INTENT, encode_record
@@ -96,7 +96,7 @@ class Admission:
         if self._owner.range.queued() + len(self.running) >= self._owner.limits.commits_queued:
             self._owner.overloaded(caller, "commits are queued", self._owner.limits.commits_queued)
             return
-        commit = RangeCommit(request, caller)
+        commit = RangeCommit(request, caller, self._owner.span[1])
         self._begin(commit)
 
     def _prepared_before(
@@ -145,20 +145,13 @@ class Admission:
         return None
 
     def _misplaced(self, content: Content, identity: TransactionId) -> InvalidKey | None:
-        """Why what it names does not lie here, or may come to lie elsewhere."""
+        """Why what it names does not lie here."""
         begin, end = self._owner.span
-        keys = keys_of(content)
+        keys = places_of(content)
         if (keys and not (begin <= min(keys) and max(keys) < end)) or not all(
             begin <= one[0] and one[1] <= end for one in intervals_of(content)
         ):
             return InvalidKey(f"{shown(identity)} names keys outside [{begin!r}, {end!r})")
-        for stamped in content.stamped_keys:
-            if stamped.above > max(self._owner.range.visible, self._owner.closed):
-                return InvalidKey(
-                    f"a versionstamped key under {stamped.prefix!r} could fall to either side of "
-                    f"the range border at {begin!r}, which is a stamp of the future: merge the "
-                    "ranges, or use a prefix that no border cuts"
-                )
         return None
 
     def _begin(self, commit: RangeCommit) -> None:

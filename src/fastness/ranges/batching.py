@@ -90,8 +90,8 @@ def _writes_of(
 ) -> CommittedWrites:
     if commit.alive_until and timestamp >= commit.alive_until:
         raise Conflict(
-            f"a value this transaction found alive expired at {commit.alive_until}, before its "
-            f"commit at {timestamp}: run it again"
+            f"the commit at {timestamp} is not below {commit.alive_until}, where a value it found "
+            "alive expires, or a range border cuts its versionstamped keys: run it again"
         )
     writes, expiries = commit.writes, commit.expiries
     if commit.atomics is not None:
@@ -123,6 +123,11 @@ def _stamped(
     stamp = versionstamp(timestamp)
     writes = dict(writes)
     for stamped in commit.stamped_keys or ():
+        if timestamp <= stamped.above:
+            raise Conflict(
+                f"the commit at {timestamp} is not above {stamped.above}, which its client took to "
+                "be issued: run it again"
+            )
         key = stamped.prefix + stamp + stamped.suffix
         if len(key) > limits.stored_key_bytes:
             raise LimitExceeded(

@@ -5,10 +5,12 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Callable
 from enum import Enum, auto
-from typing import Protocol
+from typing import Annotated, Protocol
+
+import msgspec
 
 from fastness.encoding.intervals import KeyInterval
-from fastness.encoding.timestamps import Timestamp
+from fastness.encoding.timestamps import TIMESTAMP_MAX, Timestamp
 from fastness.errors import FastnessError
 from fastness.ranges.atomic import AtomicOperation
 from fastness.ranges.entries import Entry
@@ -51,40 +53,35 @@ class Waiter(Protocol):
         ...
 
 
-def stamped_interval(prefix: bytes, above: Timestamp = 0) -> KeyInterval:
-    """Every key that the stamp of a commit above a timestamp may make after `prefix`.
+class Stamped(msgspec.Struct, frozen=True, array_like=True):
+    """A write under prefix + versionstamp + suffix; it travels as it is."""
 
-    Timestamps have 63 bits and begin below 0x80.
-    """
-    least = prefix + (above + 1).to_bytes(8, "big") if above else prefix
-    return KeyInterval(least, prefix + b"\x80")
+    prefix: bytes
+    suffix: bytes
+    value: bytes
+    erased_before: int = 0
+    """How many intervals the commit had erased before: those after it may erase the key."""
+    above: Annotated[Timestamp, msgspec.Meta(ge=0, lt=TIMESTAMP_MAX)] = 0
+    """The commit lies above it: the newest timestamp its client knew to be issued."""
 
+    @property
+    def first(self) -> bytes:
+        """The least key the stamp may make: whichever range holds it takes the write."""
+        return self.prefix + (self.above + 1).to_bytes(8, "big")
 
-class StampedKey:
-    """A write whose key holds the commit's versionstamp: prefix + stamp + suffix."""
+    def interval(self, *, floor: Timestamp = 0, below: Timestamp = 0) -> KeyInterval:
+        """Every key of a commit that is above a floor, too, and below `below` (0: no bound)."""
+        # Timestamps have 63 bits and begin below 0x80.
+        end = self.prefix + (below.to_bytes(8, "big") if below else b"\x80")
+        begin = self.prefix + (max(self.above, floor) + 1).to_bytes(8, "big")
+        return KeyInterval(begin, max(begin, end))
 
-    __slots__ = ("above", "erased_before", "prefix", "suffix", "value")
-
-    def __init__(
-        self,
-        prefix: bytes,
-        suffix: bytes,
-        value: bytes,
-        *,
-        erased_before: int = 0,
-        above: Timestamp = 0,
-    ) -> None:
-        self.prefix = prefix
-        self.suffix = suffix
-        self.value = value
-        self.erased_before = erased_before
-        """How many intervals the commit had erased before: those after it may erase the key."""
-        self.above = above
-        """What the commit timestamp is known to be above."""
-
-    def interval(self) -> KeyInterval:
-        """Every key the stamp may yet make."""
-        return stamped_interval(self.prefix, self.above)
+    def limit_at(self, border: bytes) -> Timestamp:
+        """The timestamp below which its key lies surely below a border; 0: at any timestamp."""
+        if not border.startswith(self.prefix) or border >= self.prefix + b"\x80":
+            return 0
+        stamp = border[len(self.prefix) :][:8].ljust(8, b"\0")
+        return max(1, int.from_bytes(stamp, "big"))
 
 
 class Commit:
@@ -131,14 +128,15 @@ class Commit:
         self.expiries: dict[bytes, Timestamp] | None = None
         self.erased: list[KeyInterval] = []
         self.atomics: dict[bytes, list[AtomicOperation]] | None = None
-        self.stamped_keys: list[StampedKey] | None = None
+        self.stamped_keys: list[Stamped] | None = None
         self.stamped_values: dict[bytes, tuple[bytes, bytes]] | None = None
         self.write_keys: set[bytes] | None = None
         """Keys declared as written without a value (explicit write conflicts)."""
         self.write_intervals: list[KeyInterval] | None = None
         self.bytes = 0
         self.alive_until: Timestamp = 0
-        """The smallest expiry of a value it found alive, 0 for none: it must commit below."""
+        """It must commit below, 0 for no bound: the smallest expiry of a value it found alive, or
+        the stamp of the border that its versionstamped keys must stay below."""
         self.validated_at = read_timestamp
         """Reads are known to be true up to here."""
         self.state = NEW
@@ -217,7 +215,8 @@ class OpenBatch:
             keys.update(commit.atomics)
         if commit.stamped_keys is not None:
             for stamped in commit.stamped_keys:
-                self.intervals[stamped.interval()] = None
+                # Of any timestamp, so that all members of one journal name the same.
+                self.intervals[KeyInterval(stamped.prefix, stamped.prefix + b"\x80")] = None
         if commit.stamped_values is not None:
             keys.update(commit.stamped_values)
         if commit.write_keys is not None:

@@ -28,7 +28,7 @@ from fastness.errors import (
 from fastness.invariants import check
 from fastness.ranges.entries import Entry
 from fastness.ranges.identity import TransactionId, anchor_of, shown
-from fastness.ranges.intents import resolved_writes
+from fastness.ranges.intents import highest_floor, resolved_writes
 from fastness.ranges.locks import Holder
 from fastness.ranges.ports import Caller
 from fastness.ranges.requests import Ask, Decide, Decision, Interval, Pending, Resolve, Resolved
@@ -200,10 +200,11 @@ class Decisions:
     def _may_commit(self, holder: Holder, timestamp: Timestamp) -> bool:
         """Whether the commit timestamp keeps what was promised to readers and of expiries."""
         intent = holder.intent
-        if timestamp <= intent.floor:
+        floor = highest_floor(intent)
+        if timestamp <= floor:
             self._owner.alarm(
                 f"{shown(intent.id)} was to commit at {timestamp}, at or below the floor "
-                f"{intent.floor}: the oracle issued a timestamp twice or out of order"
+                f"{floor}: the oracle issued a timestamp twice or out of order"
             )
             return False
         return not intent.alive_until or timestamp < intent.alive_until
@@ -276,9 +277,10 @@ class Decisions:
 
     def _resolve_holder(self, holder: Holder, timestamp: Timestamp, caller: Caller | None) -> None:
         identity = holder.identity
-        if timestamp and timestamp <= holder.floor:
+        floor = highest_floor(holder.intent)
+        if timestamp and timestamp <= floor:
             self._owner.alarm(
-                f"{shown(identity)} resolves at {timestamp}, at or below its floor {holder.floor}"
+                f"{shown(identity)} resolves at {timestamp}, at or below its floor {floor}"
             )
         self._resolving[identity] = [] if caller is None else [caller]
         entry = self._applying(holder, timestamp)

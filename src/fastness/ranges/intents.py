@@ -12,8 +12,9 @@ import msgspec
 from fastness.encoding.intervals import KeyInterval
 from fastness.encoding.timestamps import Timestamp
 from fastness.ranges.batching import versionstamp
+from fastness.ranges.commit import Stamped
 from fastness.ranges.identity import TransactionId
-from fastness.ranges.requests import Interval, Stamped, Write
+from fastness.ranges.requests import Interval, Write
 from fastness.storage.contract import CommittedWrites
 
 
@@ -53,7 +54,13 @@ def written_intervals(intent: Intent) -> list[KeyInterval]:
 
 def stamped_intervals(intent: Intent) -> list[KeyInterval]:
     """Where its versionstamped keys may come to lie."""
-    return [stamped.interval for stamped in intent.stamped_keys]
+    floor, below = intent.floor, intent.alive_until
+    return [one.interval(floor=floor, below=below) for one in intent.stamped_keys]
+
+
+def highest_floor(intent: Intent) -> Timestamp:
+    """What it must commit above; after a merge `floor` is that of the half that knew less."""
+    return max([intent.floor, *(one.above for one in intent.stamped_keys)])
 
 
 def resolved_writes(intent: Intent, timestamp: Timestamp) -> CommittedWrites:
@@ -85,7 +92,11 @@ def clip_intent(intent: Intent, interval: KeyInterval) -> Intent | None:
     def inside(key: bytes) -> bool:
         return interval.contains(key)
 
-    stamped = [one for one in intent.stamped_keys if inside(one.interval.begin)]
+    stamped = [
+        one
+        for one, lies in zip(intent.stamped_keys, stamped_intervals(intent), strict=True)
+        if inside(lies.begin)
+    ]
     part = msgspec.structs.replace(
         intent,
         read_keys=[key for key in intent.read_keys if inside(key)],

@@ -13,7 +13,7 @@ from fastness.encoding.timestamps import Timestamp
 from fastness.errors import LimitExceeded
 from fastness.limits import Limits
 from fastness.ranges.atomic import AtomicKind, AtomicOperation, evaluate
-from fastness.ranges.commit import Commit, StampedKey
+from fastness.ranges.commit import STAMP_BYTES, Commit
 from fastness.ranges.intents import Intent
 from fastness.ranges.locks import Footprint
 from fastness.ranges.ports import Caller
@@ -38,7 +38,8 @@ class RangeCommit(Commit):
         "stamp_intervals",
     )
 
-    def __init__(self, request: CommitOne | Prepare, caller: Caller) -> None:
+    def __init__(self, request: CommitOne | Prepare, caller: Caller, end: bytes) -> None:
+        """A request to the range that ends at `end`."""
         content = request.content
         super().__init__(
             read_timestamp=content.read_timestamp,
@@ -56,17 +57,19 @@ class RangeCommit(Commit):
         self.after_durable: list[Callable[[], None]] = []
         self.followers: list[Commit] = []
         """Commits that wait behind this waiting prepare."""
-        self._fill(content)
+        self._fill(content, end)
         self.lock_keys = list(self.writes)
         if content.atomics or content.stamped_values or content.write_keys:
             more = [*content.atomics, *content.stamped_values, *content.write_keys]
             self.lock_keys = list(dict.fromkeys([*self.lock_keys, *more]))
         self.lock_intervals: list[KeyInterval] = [*self.erased, *(self.write_intervals or ())]
         self.stamp_intervals: list[KeyInterval] = (
-            [stamped.interval() for stamped in self.stamped_keys] if self.stamped_keys else []
+            [stamped.interval(below=self.alive_until) for stamped in self.stamped_keys]
+            if self.stamped_keys
+            else []
         )
 
-    def _fill(self, content: Content) -> None:
+    def _fill(self, content: Content, end: bytes) -> None:
         """Take over what there is; most commits have a few plain reads and writes alone."""
         if content.read_keys:
             self.read_keys = set(content.read_keys)
@@ -86,23 +89,15 @@ class RangeCommit(Commit):
                 for key, operations in content.atomics.items()
             }
         if content.stamped_keys:
-            self.stamped_keys = [
-                StampedKey(
-                    one.prefix,
-                    one.suffix,
-                    one.value,
-                    erased_before=one.erased_before,
-                    above=one.above,
-                )
-                for one in content.stamped_keys
-            ]
+            self.stamped_keys = content.stamped_keys
         self.stamped_values = content.stamped_values or None
         if content.write_keys:
             self.write_keys = set(content.write_keys)
         if content.write_intervals:
             self.write_intervals = [KeyInterval(*one) for one in content.write_intervals]
         self.bytes = content.size
-        self.alive_until = content.alive_until
+        limits = [content.alive_until, *(one.limit_at(end) for one in content.stamped_keys)]
+        self.alive_until = min(filter(None, limits), default=0)
 
     @property
     def is_prepare(self) -> bool:
@@ -110,8 +105,12 @@ class RangeCommit(Commit):
         return self.deadline > 0
 
     def intent(self, *, floor: Timestamp, span: Interval) -> Intent:
-        """What the range promises; atomic operations stand in it without a value yet."""
+        """What the range promises, to commit above `floor` and all that its stamps come after.
+
+        Atomic operations stand in it without a value yet.
+        """
         content = self.content
+        floor = max([floor, *(one.above for one in content.stamped_keys)])
         writes = list(content.writes)
         writes += [Write(key, None) for key in content.atomics if key not in self.writes]
         return Intent(
@@ -120,7 +119,7 @@ class RangeCommit(Commit):
             deadline=self.deadline,
             floor=floor,
             span=span,
-            alive_until=content.alive_until,
+            alive_until=self.alive_until,
             read_keys=content.read_keys,
             read_intervals=content.read_intervals,
             writes=writes,
@@ -164,6 +163,14 @@ def require_sizes(commit: RangeCommit, limits: Limits) -> None:
                 f"key {key[:40]!r} of {len(key)} bytes with a value of {len(value or b'')} exceeds "
                 f"key_bytes={limits.key_bytes} beyond its key space, or value_bytes="
                 f"{limits.value_bytes}: split the value over several keys"
+            )
+    for stamped in commit.stamped_keys or ():
+        size = len(stamped.prefix) + STAMP_BYTES + len(stamped.suffix)
+        if size > limits.stored_key_bytes or len(stamped.value) > limits.value_bytes:
+            raise LimitExceeded(
+                f"versionstamped key of {size} bytes under {stamped.prefix[:40]!r} with a value of "
+                f"{len(stamped.value)} exceeds key_bytes={limits.key_bytes} beyond its key space, "
+                f"or value_bytes={limits.value_bytes}: shorten what is around the stamp"
             )
     if commit.bytes > limits.transaction_bytes:
         raise LimitExceeded(

@@ -23,14 +23,10 @@ Anything may be answered by a `Refusal`, which carries an error of the one taxon
 
 from __future__ import annotations
 
-from typing import Annotated, Self
-
 import msgspec
-from msgspec.structs import replace
 
-from fastness.encoding.intervals import KeyInterval
-from fastness.encoding.timestamps import TIMESTAMP_MAX, Timestamp
-from fastness.ranges.commit import stamped_interval
+from fastness.encoding.timestamps import Timestamp
+from fastness.ranges.commit import Stamped
 from fastness.ranges.identity import TransactionId
 
 Interval = tuple[bytes, bytes]
@@ -106,38 +102,6 @@ class Write(msgspec.Struct, frozen=True, array_like=True):
     expires_at: Timestamp = 0
 
 
-class Stamped(msgspec.Struct, frozen=True, array_like=True):
-    """A write under prefix + versionstamp + suffix."""
-
-    prefix: bytes
-    suffix: bytes
-    value: bytes
-    erased_before: int = 0
-    above: Annotated[Timestamp, msgspec.Meta(ge=0, le=TIMESTAMP_MAX)] = 0
-    """The commit must lie above it, which the range makes sure of before it promises anything."""
-
-    @property
-    def interval(self) -> KeyInterval:
-        """Every key the stamp may yet make."""
-        return stamped_interval(self.prefix, self.above)
-
-    @property
-    def last(self) -> bytes:
-        """A key at the end of the interval: whichever range holds it takes the write."""
-        return self.prefix + TIMESTAMP_MAX.to_bytes(8, "big")
-
-    def within(self, begin: bytes) -> Self:
-        """The same in a range that begins there, and holds the end of the interval.
-
-        What lies below a border inside the interval was stamped before, if the border itself
-        lies in the past: as it does where it was made of a key that was there.
-        """
-        if begin <= self.interval.begin:
-            return self
-        stamp = begin.removeprefix(self.prefix)[:8].ljust(8, b"\0")
-        return replace(self, above=max(1, int.from_bytes(stamp, "big")))
-
-
 class Content(msgspec.Struct, frozen=True, array_like=True):
     """What one transaction read and wrote in one range.
 
@@ -161,7 +125,7 @@ class Content(msgspec.Struct, frozen=True, array_like=True):
 
 
 def keys_of(content: Content) -> list[bytes]:
-    """Every single key a content names."""
+    """Every single key a content names; versionstamped ones have no name yet."""
     keys = [write.key for write in content.writes]
     if content.read_keys:
         keys += content.read_keys
@@ -170,15 +134,20 @@ def keys_of(content: Content) -> list[bytes]:
     return keys
 
 
+def places_of(content: Content) -> list[bytes]:
+    """Every key that must lie in the range: those named, and the least the stamps may make."""
+    keys = keys_of(content)
+    if content.stamped_keys:
+        keys += [stamped.first for stamped in content.stamped_keys]
+    return keys
+
+
 def intervals_of(content: Content) -> list[Interval]:
-    """Every interval a content names, those of its versionstamps included."""
-    if not (
-        content.read_intervals or content.erased or content.write_intervals or content.stamped_keys
-    ):
+    """Every interval a content names."""
+    if not (content.read_intervals or content.erased or content.write_intervals):
         # Nearly always.
         return []
-    stamps = (stamped.interval for stamped in content.stamped_keys)
-    return [*content.read_intervals, *content.erased, *content.write_intervals, *stamps]
+    return [*content.read_intervals, *content.erased, *content.write_intervals]
 
 
 class CommitOne(msgspec.Struct, frozen=True, array_like=True, tag=2):

@@ -16,7 +16,7 @@ from fastness.encoding.intervals import KeyInterval
 from fastness.encoding.timestamps import Timestamp
 from fastness.errors import InvalidKey, LimitExceeded
 from fastness.limits import Limits
-from fastness.ranges import AtomicKind, AtomicOperation, StampedKey, evaluate
+from fastness.ranges import AtomicKind, AtomicOperation, Stamped, evaluate
 
 ENTRY_BYTES = 32
 """What an entry counts against the budget besides its key and value."""
@@ -51,7 +51,7 @@ class WriteBuffer:
         self.expiries: dict[bytes, Timestamp] = {}
         self.erased: list[KeyInterval] = []
         self.atomics: dict[bytes, list[AtomicOperation]] = {}
-        self.stamped_keys: list[StampedKey] = []
+        self.stamped_keys: list[Stamped] = []
         self.stamped_values: dict[bytes, tuple[bytes, bytes]] = {}
         self.bytes = 0
         self._ordered: list[bytes] | None = None
@@ -137,7 +137,7 @@ class WriteBuffer:
         """Write under a key that will hold the versionstamp."""
         self._spend(len(prefix) + len(suffix) + len(value))
         erased_before = len(self.erased)
-        self.stamped_keys.append(StampedKey(prefix, suffix, value, erased_before=erased_before))
+        self.stamped_keys.append(Stamped(prefix, suffix, value, erased_before))
 
     def stamp_value(self, key: bytes, prefix: bytes, suffix: bytes) -> None:
         """Write a value that will hold the versionstamp."""

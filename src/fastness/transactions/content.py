@@ -2,7 +2,8 @@
 
 A `Content` with everything in it is cut into one `Content` per range it touches. Intervals are
 split where a range ends. Of a versionstamped key the stamp is not known yet, only that it comes
-after all that were given out: it goes to the range at the end of the interval it may lie in.
+after all that its client knew of: it goes to the range of the least key it may be, which sees to it
+that the commit falls below its end.
 """
 
 from __future__ import annotations
@@ -13,9 +14,9 @@ from typing import NamedTuple
 from msgspec.structs import replace
 
 from fastness.encoding.intervals import KeyInterval
-from fastness.errors import InvalidKey
 from fastness.placement.descriptors import Descriptor, RangeMap
-from fastness.ranges.requests import Content, Interval, Stamped, intervals_of, keys_of
+from fastness.ranges.commit import Stamped
+from fastness.ranges.requests import Content, Interval, intervals_of, places_of
 
 
 class Part(NamedTuple):
@@ -33,7 +34,7 @@ def anchor_key(content: Content) -> bytes:
     begins += content.write_keys
     begins += [begin for begin, _end in content.erased]
     begins += [begin for begin, _end in content.write_intervals]
-    begins += [stamped.last for stamped in content.stamped_keys]
+    begins += [stamped.first for stamped in content.stamped_keys]
     return min(begins)
 
 
@@ -48,23 +49,13 @@ def written_keys(content: Content) -> list[bytes]:
 
 def written_intervals(content: Content) -> list[Interval]:
     """Every interval written, or declared as written."""
-    stamps = [stamped.interval for stamped in content.stamped_keys]
+    stamps = [stamped.interval() for stamped in content.stamped_keys]
     return [*content.erased, *content.write_intervals, *stamps]
 
 
 def cut(content: Content, ranges: RangeMap) -> list[Part] | None:
-    """The parts in key order; `None` while some key's range is not known.
-
-    A versionstamped key goes to the range that holds the last one its stamp may make: where a
-    border cuts the interval, what lies below it is of stamps that were. `InvalidKey` where no
-    stamp there ever is, or will be, above the border.
-    """
-    if content.stamped_keys:
-        stamped = [_placed(one, ranges) for one in content.stamped_keys]
-        content = replace(content, stamped_keys=[one for one in stamped if one is not None])
-        if len(content.stamped_keys) < len(stamped):
-            return None
-    keys = keys_of(content)
+    """The parts in key order; `None` while some key's range is not known."""
+    keys = places_of(content)
     intervals = intervals_of(content)
     if len(keys) == 1 and not intervals:
         holder = ranges.holder_of(keys[0])
@@ -107,19 +98,6 @@ def _touched(
     return touched
 
 
-def _placed(stamped: Stamped, ranges: RangeMap) -> Stamped | None:
-    """A stamped write as the range takes it in which it must fall; `None`: it is not known."""
-    holder = ranges.holder_of(stamped.last)
-    if holder is None:
-        return None
-    if holder.end < stamped.interval.end:
-        raise InvalidKey(
-            f"a versionstamped key under {stamped.prefix!r} could fall to either side of the range "
-            f"border at {holder.end!r}: use a prefix that no border cuts, or merge the ranges"
-        )
-    return stamped.within(holder.begin)
-
-
 def clip(content: Content, interval: KeyInterval) -> Content:
     """The part of a content that lies in an interval."""
     begin, end = interval
@@ -127,9 +105,9 @@ def clip(content: Content, interval: KeyInterval) -> Content:
     atomics = {key: chain for key, chain in content.atomics.items() if begin <= key < end}
     values = {key: parts for key, parts in content.stamped_values.items() if begin <= key < end}
     stamped = [
-        replace(one.within(begin), erased_before=_erased_before(one, content, interval))
+        replace(one, erased_before=_erased_before(one, content, interval))
         for one in content.stamped_keys
-        if begin <= one.last < end
+        if begin <= one.first < end
     ]
     return Content(
         read_timestamp=content.read_timestamp,

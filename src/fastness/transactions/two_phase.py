@@ -33,7 +33,6 @@ from fastness.errors import (
     Draining,
     FastnessError,
     Fenced,
-    InvalidKey,
     MaybeCommitted,
     PermissionDenied,
     RangeMoved,
@@ -277,7 +276,10 @@ class CommitMachine:
                 )
             if promise.alive_until and timestamp >= promise.alive_until:
                 return self._refuse(
-                    Conflict(f"a value that was read expired at {promise.alive_until}")
+                    Conflict(
+                        f"it could commit only below {promise.alive_until}, where a value that was "
+                        "read expires, or a range border cuts its versionstamped keys"
+                    )
                 )
         self._timestamp = timestamp
         self.phase = Phase.DECIDING
@@ -295,10 +297,7 @@ class CommitMachine:
 
     def _route(self, tried: Descriptor | None) -> list[Effect]:
         """Send the whole to its range, or begin to prepare where there are several by now."""
-        try:
-            parts = cut(self._content, self._ranges)
-        except InvalidKey as error:
-            return self._refuse(error)
+        parts = cut(self._content, self._ranges)
         if parts is None:
             return self._pause()
         if len(parts) > 1:
@@ -331,10 +330,7 @@ class CommitMachine:
         for one in participants:
             if one.promise is not None:
                 continue
-            try:
-                parts = self._parts_of(one)
-            except InvalidKey as error:
-                return [*effects, *self._refuse(error)]
+            parts = self._parts_of(one)
             if parts is None:
                 effects += self._pause()
                 continue

@@ -11,6 +11,7 @@ from fastness import (
     pack,
     transactional,
 )
+from fastness.client.cluster import ClusterClient
 from fastness.encoding.counters import decode
 from fastness.encoding.timestamps import from_milliseconds
 from fastness.errors import (
@@ -158,13 +159,6 @@ def test_versionstamps(stage: Play) -> None:
             assert stamps == [tx.commit_timestamp]
             assert (await db.scan(b"a/", b"a0")).entries == [(b"a/" + stamp + b"/x", b"one")]
             assert await db.get(b"z") == b"<" + stamp + b">"
-            await scene.split(b"q\x10")
-            torn = db.transaction()
-            torn.set_versionstamped_key(b"q", b"cut")
-            torn.set(b"z", b"not written")
-            with pytest.raises(InvalidKey, match="range border"):
-                await torn.commit()
-            assert await db.get(b"z") == b"<" + stamp + b">"
 
     stage(scenario)
 
@@ -188,6 +182,39 @@ def test_a_journal_goes_on_when_its_range_is_split(stage: Play) -> None:
             await scene.split(b"j/" + stamps[5])
             stamps += [await add(b"a"), await add()]
             assert stamps == sorted(stamps)
+            found = (await db.scan(b"j/", b"j0")).entries
+            assert [key for key, _ in found] == [b"j/" + stamp for stamp in stamps]
+
+    stage(scenario)
+
+
+@pytest.mark.parametrize("together", [False, True])
+def test_a_journal_goes_on_beside_a_border_that_is_no_entry(stage: Play, together: bool) -> None:
+    """A border of some other key reads as a stamp to come: until then, entries are below it."""
+
+    async def scenario(scene: Stage) -> None:
+        async with scene.client() as db, scene.client() as other:
+
+            async def append(tx: AsyncTransaction) -> AsyncTransaction:
+                tx.set_versionstamped_key(b"j/", b"e")
+                if together:
+                    tx.set(b"a", b"1")
+                return tx
+
+            async def add(client: ClusterClient) -> bytes:
+                return (await client.run(append)).versionstamp()
+
+            stamps = [await add(db)]
+            await scene.split(b"j/meta")
+            now = int.from_bytes(stamps[0][:8], "big")
+            soon = now + from_milliseconds(100)
+            await scene.split(b"j/" + soon.to_bytes(8, "big"))
+            while stamps[-1][:8] < soon.to_bytes(8, "big"):
+                stamps.append(await add(db))
+            # One who has heard nothing for long, and one who knows.
+            stamps += [await add(other), await add(db)]
+            assert stamps == sorted(stamps)
+            assert len(stamps) > 5
             found = (await db.scan(b"j/", b"j0")).entries
             assert [key for key, _ in found] == [b"j/" + stamp for stamp in stamps]
 

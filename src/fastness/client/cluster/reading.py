@@ -14,13 +14,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from msgspec.structs import replace
+
 from fastness.cache import CachedKey, CachedScan
 from fastness.client.cluster.core import ClusterCore
 from fastness.client.cluster.view import View
 from fastness.encoding.intervals import KeyInterval
 from fastness.encoding.timestamps import Timestamp
 from fastness.errors import Conflict
-from fastness.ranges.requests import Content, Interval, Stamped, Write
+from fastness.ranges.requests import Content, Interval, Write
 from fastness.storage import cells
 from fastness.storage.contract import Item
 from fastness.transactions import TransactionCore, TransactionState
@@ -342,7 +344,7 @@ class ClusterReading(TransactionCore):
                 for key, chain in buffer.atomics.items()
             },
             stamped_keys=[
-                Stamped(outside(one.prefix), one.suffix, one.value, one.erased_before)
+                replace(one, prefix=outside(one.prefix), above=self._core.calls.issued)
                 for one in buffer.stamped_keys
             ],
             stamped_values={outside(key): parts for key, parts in buffer.stamped_values.items()},

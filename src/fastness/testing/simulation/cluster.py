@@ -22,6 +22,7 @@ from typing import Any
 
 from fastness import invariants
 from fastness.client.cluster import ClusterClient
+from fastness.encoding.timestamps import from_milliseconds
 from fastness.errors import FastnessError, MaybeCommitted
 from fastness.hosting.remembering import Pool, RememberingStore
 from fastness.hosting.remote import RemoteStore
@@ -206,15 +207,19 @@ class SimulatedCluster:
         ]
 
     def _some_key(self, random: Random) -> bytes | None:
-        """A key that was written lately, or one between all of them."""
+        """A key that was written lately, one between all of them, or one among journal entries.
+
+        Of a journal any key: an entry, where one will be soon, one that reads as of the far future.
+        """
         attempts = self.ledger.attempts
         for _ in range(20):
             one = attempts[-random.randint(1, min(200, len(attempts)))]
             keys = [effect.key for effect in one.writes if isinstance(effect, Set)]
             if one.commit_timestamp:
                 entries = [effect for effect in one.writes if isinstance(effect, StampKey)]
-                made = stamp(one.commit_timestamp)
-                keys += [effect.prefix + made + effect.suffix for effect in entries]
+                soon = one.commit_timestamp + from_milliseconds(random.choice([0, 100, 300]))
+                keys += [effect.prefix + stamp(soon) + effect.suffix for effect in entries]
+                keys += [effect.prefix + b"no stamp" for effect in entries]
             if keys:
                 return random.choice(keys)
         return random.choice(PLACES)
