@@ -196,7 +196,7 @@ class _Replay:
             return
         due = dict(overlaid(list(scan.entries), own, scan.begin, scan.end))
         found = dict(scan.entries)
-        wrong = [key for key in sorted({*found, *due}) if found.get(key) != due.get(key)]
+        wrong = _unlike(found, due)
         if wrong:
             what = f"{one.name} found {shown_bytes(wrong[0])} -> {shown_bytes(found.get(wrong[0]))}"
             what += f", and had itself left {shown_bytes(due.get(wrong[0]))} there"
@@ -248,7 +248,7 @@ class _Replay:
         timestamp: int,
     ) -> None:
         found, due = dict(scan.entries), dict(entries)
-        wrong = [key for key in sorted({*found, *due}) if found.get(key) != due.get(key)]
+        wrong = _unlike(found, due)
         judged = [key for key in wrong if not self.unjudged.key(key)]
         if scan.entries != tuple(sorted(scan.entries)) or len(found) != len(scan.entries):
             judged = judged or [scan.begin]
@@ -329,6 +329,11 @@ def _touched(effects: Sequence[Effect], key: bytes) -> bool:
         else getattr(effect, "key", None) == key
         for effect in effects
     )
+
+
+def _unlike(found: dict[bytes, bytes], due: dict[bytes, bytes]) -> list[bytes]:
+    """The keys at which two states differ, in order."""
+    return [key for key in sorted({*found, *due}) if found.get(key) != due.get(key)]
 
 
 def _wrote(one: Attempt, key: bytes, value: bytes | None) -> bool:
