@@ -88,16 +88,17 @@ class RangeCommit(Commit):
                 key: [AtomicOperation(AtomicKind(kind), operand) for kind, operand in operations]
                 for key, operations in content.atomics.items()
             }
+        self.alive_until = content.alive_until
         if content.stamped_keys:
             self.stamped_keys = content.stamped_keys
+            limits = [self.alive_until, *(one.limit_at(end) for one in content.stamped_keys)]
+            self.alive_until = min(filter(None, limits), default=0)
         self.stamped_values = content.stamped_values or None
         if content.write_keys:
             self.write_keys = set(content.write_keys)
         if content.write_intervals:
             self.write_intervals = [KeyInterval(*one) for one in content.write_intervals]
         self.bytes = content.size
-        limits = [content.alive_until, *(one.limit_at(end) for one in content.stamped_keys)]
-        self.alive_until = min(filter(None, limits), default=0)
 
     @property
     def is_prepare(self) -> bool:
