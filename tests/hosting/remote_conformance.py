@@ -265,6 +265,25 @@ class RemoteStoreSuite:
         """What was loaded is what is told again, by keys and by changes, until it is dropped."""
         reached.run(lambda: CarriedInAndOut(reached, Random(seed)).run())
 
+    @pytest.mark.parametrize("limit", range(1, 8))
+    def test_words_of_the_log_are_dropped_whose_versions_were_pruned(
+        self, reached: Reached, limit: int
+    ) -> None:
+        """Pruning takes an entry in pieces: its versions may be gone while it stays."""
+
+        async def scenario() -> None:
+            ask, store = reached.ask, reached.store
+            await reached.opened(1)
+            assert await ask(store.apply, batch(1, 1, b="1", c="1")) is None
+            assert await ask(store.apply, batch(1, 2, b=None, c=None)) is None
+            everything = (b"", b"\xff")
+            await ask(store.prune, StorePrune(RANGE, 1, everything, 1_002, limit))
+            while await ask(store.drop, StoreDrop(RANGE, 1, (b"b", b"d"), 1)):
+                pass
+            assert await ask(store.prune, StorePrune(RANGE, 1, everything, 1_002, 100)) == 0
+
+        reached.run(scenario)
+
     def test_a_range_nobody_opened_has_no_number(self, reached: Reached) -> None:
         """So that the answer of a store that never heard of a range is not believed."""
 

@@ -182,3 +182,18 @@ def test_changes_that_are_pruned_cannot_be_followed() -> None:
     with pytest.raises(SnapshotTooOld):
         store.versions(SOURCE, Selection(INSIDE, 20, 11, 12, 100))
     assert store.versions(SOURCE, Selection(INSIDE, 20, 12, 12, 100)).keys == []
+
+
+@pytest.mark.parametrize("limit", range(1, 8))
+def test_a_word_of_the_log_whose_versions_were_pruned_goes_too(limit: int) -> None:
+    """Pruning takes an entry in pieces: its versions may be gone while it stays."""
+    store = MemoryStore()
+    store.open_range(SOURCE, 1)
+    store.apply(Batch(SOURCE, 1, 1, [CommittedWrites(10, {b"bx": b"1", b"cx": b"1"})]))
+    store.apply(Batch(SOURCE, 1, 2, [CommittedWrites(20, {b"bx": None, b"cx": None})]))
+    everything = KeyInterval(b"", b"\xff")
+    store.prune(SOURCE, everything, 30, limit)
+    while store.drop(SOURCE, 1, INSIDE, 1):
+        pass
+    # Nothing to take away, or to pass over.
+    assert store.prune(SOURCE, everything, 30, 100) == 0

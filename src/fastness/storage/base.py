@@ -388,9 +388,10 @@ class RowStore(ABC):
         """Remove every version of an interval's next keys, and what the log has of them."""
         with self._writing:
             self._check_writable()
-            held(self._row(range_id), range_id, epoch, "dropping rows")
+            row = self._row(range_id)
+            held(row, range_id, epoch, "dropping rows")
             with self._view(EVERYTHING) as view:
-                puts = rows_dropped(view, interval, limit)
+                puts = rows_dropped(view, interval, row.prune_horizon, limit)
             if puts:
                 self._record(puts)
             return len(puts)

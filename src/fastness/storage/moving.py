@@ -181,10 +181,11 @@ def _mention(
         named.append(key)
 
 
-def rows_dropped(view: View, interval: KeyInterval, limit: int) -> list[Put]:
+def rows_dropped(view: View, interval: KeyInterval, horizon: Timestamp, limit: int) -> list[Put]:
     """The rows to remove, and the log's to rewrite, for the next keys of an interval to be gone.
 
-    About `limit` rows; none once nothing is left.
+    About `limit` rows; none once nothing is left. Up to `horizon` the range was pruned, or some
+    of it.
     """
     puts: list[Put] = []
     entries: dict[bytes, LogEntry] = {}
@@ -204,12 +205,29 @@ def rows_dropped(view: View, interval: KeyInterval, limit: int) -> list[Put]:
             for timestamp in filter(None, (timestamp_of(cell), ended)):
                 _find_entries(view, entries, timestamp)
     if not gone:
-        return []
+        return _words_dropped(view, interval, horizon, limit)
     inside = KeyInterval(gone[0], gone[-1] + b"\x00")
     for row, entry in entries.items():
         left = log_without(entry, inside)
         if sum(map(len, left)) < len(entry.keys):
             puts.append((Table.LOG, row, log_value(*left) if any(left) else None))
+    return puts
+
+
+def _words_dropped(view: View, interval: KeyInterval, horizon: Timestamp, limit: int) -> list[Put]:
+    """The log's entries to rewrite that name keys inside which have no version any more.
+
+    Pruning takes an entry in pieces, the versions first: none is above the horizon.
+    """
+    puts: list[Put] = []
+    rows = KeyInterval(log_row(0, 0), log_row(horizon + 1, 0))
+    for row, value in stream(view, Table.LOG, rows):
+        entry = log_entry(row, value)
+        left = log_without(entry, interval)
+        if sum(map(len, left)) < len(entry.keys):
+            puts.append((Table.LOG, row, log_value(*left) if any(left) else None))
+            if len(puts) >= limit:
+                break
     return puts
 
 

@@ -148,7 +148,8 @@ BEGIN
 END $$;
 
 -- Remove every version of the next keys of an interval, `most` at a time, and what the log has of
--- them. `done` is how many keys went, -1 for a refusal.
+-- them. `done` is how many keys went, -1 for a refusal. Last go keys that are only in the log:
+-- pruning takes an entry in pieces, the versions first.
 CREATE FUNCTION fastness.drop_keys(
     id int8, at_epoch int8, from_key bytea, to_key bytea, most int4,
     OUT done int4, OUT epoch int8, OUT number int8, OUT applied int8, OUT prune_horizon int8,
@@ -191,6 +192,16 @@ BEGIN
         SELECT o.committed FROM old o UNION ALL SELECT o.ended FROM old o
         UNION ALL SELECT l.committed FROM live l
     ) AS x(time);
+    IF these = '{}' THEN
+        SELECT coalesce(array_agg(DISTINCT w.whole), '{}'), coalesce(array_agg(DISTINCT w.time), '{}')
+        INTO these, times
+        FROM (
+            SELECT k.whole, l.committed AS time
+            FROM fastness.log l, unnest(l.fresh || l.replaced || l.deleted) AS k(whole)
+            WHERE l.committed <= drop_keys.prune_horizon AND k.whole >= from_key AND k.whole < to_key
+            LIMIT most
+        ) AS w;
+    END IF;
     UPDATE fastness.log l SET taken = 0, fresh = fastness.without(l.fresh, these),
         replaced = fastness.without(l.replaced, these),
         deleted = fastness.without(l.deleted, these)
