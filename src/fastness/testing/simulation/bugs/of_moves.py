@@ -153,12 +153,25 @@ def _not_of_loads(right: Any) -> Any:
     return refuse
 
 
+def _loaded_again(right: Any) -> Any:
+    def late(self: SimulatedStore, load: Load) -> None:
+        if self.home.range_epoch(load.range_id) != EPOCH_MAX:
+            right(self, lambda _answer: None, load)
+
+    def again(self: SimulatedStore, answer: Any, load: Load) -> None:
+        right(self, answer, load)
+        self.after(LATE_NS, late, self, load)
+
+    return again
+
+
 plant(
     "late-loads-land",
     "5.2, 5.8",
-    "a load that was given up, or is a deposed mover's, is not fenced",
+    "a load that was given up, is a deposed mover's, or comes again late is not fenced",
     (base, "loaded", _any_load),
     (SimulatedStore, "_refuse_late", _not_of_loads),
+    (SimulatedStore, "load", _loaded_again),
 )
 
 
