@@ -156,7 +156,7 @@ def test_a_value_found_alive_must_be_alive_at_the_commit(
     clock.advance(milliseconds=1_000)
     blind.commit()
     for tx in (acting, looking):
-        with pytest.raises(fastness.errors.Conflict, match="expired at"):
+        with pytest.raises(fastness.errors.Conflict, match="a value it found alive expires"):
             tx.commit()
 
 
