@@ -67,21 +67,29 @@ class Stamped(msgspec.Struct, frozen=True, array_like=True):
     @property
     def first(self) -> bytes:
         """The least key the stamp may make: whichever range holds it takes the write."""
-        return self.prefix + (self.above + 1).to_bytes(8, "big")
+        return self._key_at(self.above + 1)
+
+    @property
+    def journal(self) -> KeyInterval:
+        """Every key of any timestamp: they have 63 bits, and begin below 0x80."""
+        return KeyInterval(self.prefix, self.prefix + b"\x80")
 
     def interval(self, *, floor: Timestamp = 0, below: Timestamp = 0) -> KeyInterval:
         """Every key of a commit that is above a floor, too, and below `below` (0: no bound)."""
-        # Timestamps have 63 bits and begin below 0x80.
-        end = self.prefix + (below.to_bytes(8, "big") if below else b"\x80")
-        begin = self.prefix + (max(self.above, floor) + 1).to_bytes(8, "big")
+        begin = self._key_at(max(self.above, floor) + 1)
+        end = self._key_at(below) if below else self.journal.end
         return KeyInterval(begin, max(begin, end))
 
     def limit_at(self, border: bytes) -> Timestamp:
         """The timestamp below which its key lies surely below a border; 0: at any timestamp."""
-        if not border.startswith(self.prefix) or border >= self.prefix + b"\x80":
+        if not self.journal.contains(border):
             return 0
         stamp = border[len(self.prefix) :][:8].ljust(8, b"\0")
         return max(1, int.from_bytes(stamp, "big"))
+
+    def _key_at(self, timestamp: Timestamp) -> bytes:
+        """The least key of a timestamp."""
+        return self.prefix + timestamp.to_bytes(8, "big")
 
 
 class Commit:
@@ -215,8 +223,8 @@ class OpenBatch:
             keys.update(commit.atomics)
         if commit.stamped_keys is not None:
             for stamped in commit.stamped_keys:
-                # Of any timestamp, so that all members of one journal name the same.
-                self.intervals[KeyInterval(stamped.prefix, stamped.prefix + b"\x80")] = None
+                # Not from its own `above` on: all members of one journal name the same.
+                self.intervals[stamped.journal] = None
         if commit.stamped_values is not None:
             keys.update(commit.stamped_values)
         if commit.write_keys is not None:

@@ -200,7 +200,7 @@ class Decisions:
     def _may_commit(self, holder: Holder, timestamp: Timestamp) -> bool:
         """Whether the commit timestamp keeps what was promised to readers and of expiries."""
         intent = holder.intent
-        floor = highest_floor(intent)
+        floor = highest_floor(intent.floor, intent.stamped_keys)
         if timestamp <= floor:
             self._owner.alarm(
                 f"{shown(intent.id)} was to commit at {timestamp}, at or below the floor "
@@ -277,7 +277,7 @@ class Decisions:
 
     def _resolve_holder(self, holder: Holder, timestamp: Timestamp, caller: Caller | None) -> None:
         identity = holder.identity
-        floor = highest_floor(holder.intent)
+        floor = highest_floor(holder.floor, holder.intent.stamped_keys)
         if timestamp and timestamp <= floor:
             self._owner.alarm(
                 f"{shown(identity)} resolves at {timestamp}, at or below its floor {floor}"

@@ -58,9 +58,12 @@ def stamped_intervals(intent: Intent) -> list[KeyInterval]:
     return [one.interval(floor=floor, below=below) for one in intent.stamped_keys]
 
 
-def highest_floor(intent: Intent) -> Timestamp:
-    """What it must commit above; after a merge `floor` is that of the half that knew less."""
-    return max([intent.floor, *(one.above for one in intent.stamped_keys)])
+def highest_floor(floor: Timestamp, stamped_keys: list[Stamped]) -> Timestamp:
+    """What must be committed above: a floor, and all that the stamps come after.
+
+    Of an intent it is more than its floor only after a merge, which keeps the lower floor.
+    """
+    return max([floor, *(one.above for one in stamped_keys)])
 
 
 def resolved_writes(intent: Intent, timestamp: Timestamp) -> CommittedWrites:
@@ -92,11 +95,8 @@ def clip_intent(intent: Intent, interval: KeyInterval) -> Intent | None:
     def inside(key: bytes) -> bool:
         return interval.contains(key)
 
-    stamped = [
-        one
-        for one, lies in zip(intent.stamped_keys, stamped_intervals(intent), strict=True)
-        if inside(lies.begin)
-    ]
+    floor = intent.floor
+    stamped = [one for one in intent.stamped_keys if inside(one.interval(floor=floor).begin)]
     part = msgspec.structs.replace(
         intent,
         read_keys=[key for key in intent.read_keys if inside(key)],

@@ -14,7 +14,7 @@ from fastness.errors import LimitExceeded
 from fastness.limits import Limits
 from fastness.ranges.atomic import AtomicKind, AtomicOperation, evaluate
 from fastness.ranges.commit import STAMP_BYTES, Commit
-from fastness.ranges.intents import Intent
+from fastness.ranges.intents import Intent, highest_floor
 from fastness.ranges.locks import Footprint
 from fastness.ranges.ports import Caller
 from fastness.ranges.requests import CommitOne, Content, Interval, Prepare, Write
@@ -63,11 +63,9 @@ class RangeCommit(Commit):
             more = [*content.atomics, *content.stamped_values, *content.write_keys]
             self.lock_keys = list(dict.fromkeys([*self.lock_keys, *more]))
         self.lock_intervals: list[KeyInterval] = [*self.erased, *(self.write_intervals or ())]
-        self.stamp_intervals: list[KeyInterval] = (
-            [stamped.interval(below=self.alive_until) for stamped in self.stamped_keys]
-            if self.stamped_keys
-            else []
-        )
+        self.stamp_intervals: list[KeyInterval] = [
+            stamped.interval(below=self.alive_until) for stamped in content.stamped_keys
+        ]
 
     def _fill(self, content: Content, end: bytes) -> None:
         """Take over what there is; most commits have a few plain reads and writes alone."""
@@ -111,14 +109,13 @@ class RangeCommit(Commit):
         Atomic operations stand in it without a value yet.
         """
         content = self.content
-        floor = max([floor, *(one.above for one in content.stamped_keys)])
         writes = list(content.writes)
         writes += [Write(key, None) for key in content.atomics if key not in self.writes]
         return Intent(
             id=self.id,
             priority=self.priority[0],
             deadline=self.deadline,
-            floor=floor,
+            floor=highest_floor(floor, content.stamped_keys),
             span=span,
             alive_until=self.alive_until,
             read_keys=content.read_keys,

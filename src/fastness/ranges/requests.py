@@ -144,9 +144,6 @@ def places_of(content: Content) -> list[bytes]:
 
 def intervals_of(content: Content) -> list[Interval]:
     """Every interval a content names."""
-    if not (content.read_intervals or content.erased or content.write_intervals):
-        # Nearly always.
-        return []
     return [*content.read_intervals, *content.erased, *content.write_intervals]
 
 

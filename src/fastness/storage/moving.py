@@ -11,8 +11,8 @@ adds to the history and the log, where nothing at or below such a timestamp ever
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from itertools import chain
+from collections.abc import Iterable, Iterator
+from itertools import chain, islice
 
 from fastness.encoding.intervals import KeyInterval
 from fastness.encoding.timestamps import TIMESTAMP_MAX, Timestamp
@@ -205,30 +205,21 @@ def rows_dropped(view: View, interval: KeyInterval, horizon: Timestamp, limit: i
             for timestamp in filter(None, (timestamp_of(cell), ended)):
                 _find_entries(view, entries, timestamp)
     if not gone:
-        return _words_dropped(view, interval, horizon, limit)
+        # Pruning takes an entry of the log in pieces, the versions first: what names keys that
+        # have none any more is not above the horizon.
+        rows = stream(view, Table.LOG, KeyInterval(log_row(0, 0), log_row(horizon + 1, 0)))
+        pruned = ((row, log_entry(row, value)) for row, value in rows)
+        return list(islice(_rewritten(pruned, interval), limit))
     inside = KeyInterval(gone[0], gone[-1] + b"\x00")
-    for row, entry in entries.items():
-        left = log_without(entry, inside)
-        if sum(map(len, left)) < len(entry.keys):
-            puts.append((Table.LOG, row, log_value(*left) if any(left) else None))
-    return puts
+    return [*puts, *_rewritten(entries.items(), inside)]
 
 
-def _words_dropped(view: View, interval: KeyInterval, horizon: Timestamp, limit: int) -> list[Put]:
-    """The log's entries to rewrite that name keys inside which have no version any more.
-
-    Pruning takes an entry in pieces, the versions first: none is above the horizon.
-    """
-    puts: list[Put] = []
-    rows = KeyInterval(log_row(0, 0), log_row(horizon + 1, 0))
-    for row, value in stream(view, Table.LOG, rows):
-        entry = log_entry(row, value)
+def _rewritten(entries: Iterable[tuple[bytes, LogEntry]], interval: KeyInterval) -> Iterator[Put]:
+    """The rows of those entries that name a key inside, without it."""
+    for row, entry in entries:
         left = log_without(entry, interval)
         if sum(map(len, left)) < len(entry.keys):
-            puts.append((Table.LOG, row, log_value(*left) if any(left) else None))
-            if len(puts) >= limit:
-                break
-    return puts
+            yield Table.LOG, row, log_value(*left) if any(left) else None
 
 
 def _find_entries(view: View, entries: dict[bytes, LogEntry], timestamp: Timestamp) -> None:
